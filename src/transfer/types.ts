@@ -1,0 +1,165 @@
+import type { LongshoreError } from '../errors.ts'
+import type { Check, ObjectStore } from '../s3/store.ts'
+
+/**
+ * A transfer is a run of bytes, the pieces they come from, and one place for them. It is plain data: it can be
+ * posted to a worker thread, so a faster lane can take it over without a change in any planner.
+ */
+export interface Transfer {
+  /** The planner's own number; comes back with the result. */
+  id: number
+  /** bytes; the pieces cover 0 … length exactly, without overlap. */
+  length: number
+  pieces: readonly Piece[]
+  to: Place
+  /** CRC-32 of each BLOCK_BYTES block, where known beforehand: a mismatch is fetched once more, then INTEGRITY. */
+  expectCrcs?: readonly number[] | undefined
+}
+
+export type Piece = ObjectPiece | FilePiece | LiteralPiece
+
+/** A range of an object in an attached store. */
+export interface ObjectPiece {
+  kind: 'object'
+  /** Where it lands, from the transfer's first byte. */
+  at: number
+  length: number
+  store: StoreId
+  key: string
+  /** First byte in the object. */
+  offset: number
+  /** Size of the whole object as listed. */
+  size: number
+  /** '' : not checked */
+  etag: string
+  versionId?: string | undefined
+}
+
+/** A range of a local file: a staged checkpoint file on its way up. */
+export interface FilePiece {
+  kind: 'file'
+  at: number
+  length: number
+  path: string
+  offset: number
+}
+
+/** Bytes the planner knows: tar headers, padding. */
+export interface LiteralPiece {
+  kind: 'bytes'
+  at: number
+  length: number
+  bytes: Uint8Array
+}
+
+export type Place =
+  /** A part of an open multipart upload. */
+  | { kind: 'part'; store: StoreId; key: string; uploadId: string; partNumber: number; offset: number }
+  /** A whole object in one PUT. */
+  | {
+      kind: 'object'
+      store: StoreId
+      key: string
+      absent: boolean
+      metadata?: Record<string, string> | undefined
+    }
+  /** One positional write into an existing temporary file (the planner makes it, syncs it, renames it). */
+  | { kind: 'file'; path: string; offset: number }
+  /** A whole small file: written as `temp` (same filesystem), synced if `durable`, then renamed to `path`. Parents exist. */
+  | { kind: 'whole'; temp: string; path: string; mode: number; durable: boolean }
+  /** Comes back as `body`. */
+  | { kind: 'memory' }
+
+export type StoreId = string
+
+/** CRC-32 is taken of each such block, from the transfer's first byte; the last one may be short. */
+export const BLOCK_BYTES = 8 * 1024 * 1024
+
+export type TransferResult = TransferDone | TransferFailed
+
+export interface TransferDone {
+  id: number
+  ok: true
+  bytes: number
+  /** CRC-32 of each BLOCK_BYTES block. */
+  blockCrcs: number[]
+  /** CRC-32 of all its bytes. */
+  crc32: number
+  /** Which checks its object pieces passed, and how many each. */
+  checks: Partial<Record<Check, number>>
+  /** 'part' and 'object' places. */
+  etag?: string | undefined
+  /** An 'object' place with `absent`: someone else's object is there; nothing was written. */
+  exists?: boolean | undefined
+  /** A 'memory' place. */
+  body?: Uint8Array | undefined
+}
+
+export interface TransferFailed {
+  id: number
+  ok: false
+  error: LongshoreError
+  /** Index of the piece that failed, when it was one. */
+  piece?: number | undefined
+}
+
+/**
+ * Moves bytes. Bounded by one byte budget (`memory`) and by `concurrency` requests in flight, whatever is asked.
+ * Transient failures are retried inside; a result that is not ok is final. Results come in no order.
+ */
+export interface Engine {
+  readonly stats: EngineStats
+  /** Makes a store known; its id goes into transfers. Attaching twice gives the same id. */
+  attach(store: ObjectStore): StoreId
+  /** One transfer; throws its LongshoreError. A length over the budget is refused (USAGE): plan smaller parts. */
+  move(transfer: Transfer, options?: { signal?: AbortSignal | undefined }): Promise<TransferDone>
+  /**
+   * Many: pulls the plan only as fast as budget and concurrency allow. `onResult` is called once a transfer;
+   * if it throws, or the plan does, everything in flight is aborted and run() rejects with that.
+   */
+  run(plan: Iterable<Transfer> | AsyncIterable<Transfer>, options: RunOptions): Promise<void>
+  /** A small whole object read or written as a document: manifests, records. Conditional writes go this way. */
+  readDocument(
+    store: ObjectStore,
+    key: string,
+    options?: { signal?: AbortSignal | undefined; maxBytes?: number },
+  ): Promise<{ bytes: Buffer; etag: string } | undefined>
+  writeDocument(
+    store: ObjectStore,
+    key: string,
+    bytes: Uint8Array,
+    options?: { signal?: AbortSignal | undefined; condition?: 'absent' | { etag: string } | undefined },
+  ): Promise<{ status: 'written'; etag: string } | { status: 'exists' }>
+  close(): Promise<void>
+}
+
+export interface RunOptions {
+  signal?: AbortSignal | undefined
+  onResult(result: TransferResult): void
+}
+
+/** Counters, always true, read by the progress display and by reports. */
+export interface EngineStats {
+  /** Requests by kind: 'GET', 'PUT', 'PART', 'HEAD' … */
+  requests: Record<string, number>
+  retries: number
+  /** Answers 429/503 that made it slow down. */
+  slowdowns: number
+  bytesIn: number
+  bytesOut: number
+  /** Requests in flight allowed now (moves with --concurrency auto). */
+  concurrency: number
+  /** Highest bytes held in buffers. */
+  peakBuffer: number
+}
+
+export interface EngineOptions {
+  /** 'auto': starts at 32 and moves between 4 and 256 by goodput and 503s. */
+  concurrency: number | 'auto'
+  /** Bytes for all buffers. Default 128 MiB. */
+  memory: number
+  /** bytes a second, in and out together; undefined: no limit */
+  bwlimit?: number | undefined
+  signal?: AbortSignal | undefined
+  onRetry?: ((reason: string) => void) | undefined
+}
