@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import fc from 'fast-check'
+import type { SortRecord } from '../../src/fs/sort-run.ts'
+import { spillSort } from '../../src/fs/spill-sort.ts'
+
+async function folder(t: TestContext): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'longshore-sort-'))
+  t.after(() => rm(dir, { recursive: true, force: true }))
+  return dir
+}
+
+const record = (key: string, value = ''): SortRecord => ({ key: Buffer.from(key), value: Buffer.from(value) })
+
+async function sorted(
+  records: SortRecord[],
+  dir: string,
+  memory: number,
+): Promise<{ key: string; value: string }[]> {
+  const out: { key: string; value: string }[] = []
+  for await (const r of spillSort(records, { dir, memory })) {
+    out.push({ key: r.key.toString(), value: r.value.toString() })
+  }
+  return out
+}
+
+test('records come back in the order of their UTF-8 bytes, however little memory there is', async (t) => {
+  const dir = await folder(t)
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(fc.string({ unit: 'binary', maxLength: 20 }), fc.string({ maxLength: 5 }))),
+      fc.integer({ min: 128, max: 4096 }),
+      async (pairs, memory) => {
+        const records = pairs.map(([k, v]) => record(k, v))
+        const expected = records
+          .toSorted((a, b) => a.key.compare(b.key) || a.value.compare(b.value))
+          .map((r) => ({ key: r.key.toString(), value: r.value.toString() }))
+        assert.deepEqual(await sorted(records, dir, memory), expected)
+      },
+    ),
+    { numRuns: 60 },
+  )
+  assert.deepEqual(await readdir(dir), [])
+})
+
+test('more runs than can be merged at once are merged in passes', async (t) => {
+  const dir = await folder(t)
+  const keys = Array.from({ length: 1000 }, (_, i) => `key-${String((i * 7919) % 1000).padStart(4, '0')}`)
+  const out = await sorted(
+    keys.map((k) => record(k, 'v')),
+    dir,
+    128,
+  )
+  assert.deepEqual(
+    out.map((r) => r.key),
+    keys.toSorted(),
+  )
+})
+
+test('input that is in order already makes one run, and leaves nothing behind when it is given up early', async (t) => {
+  const dir = await folder(t)
+  function* ordered(): Generator<SortRecord> {
+    for (let i = 0; i < 5000; i++) yield record(String(i).padStart(6, '0'))
+  }
+  for await (const _ of spillSort(ordered(), { dir, memory: 1024 })) {
+    const [own] = await readdir(dir)
+    assert.equal((await readdir(join(dir, own ?? ''))).length, 1)
+    break
+  }
+  assert.deepEqual(await readdir(dir), [])
+})
+
+test('a failing input and an abort both remove the runs', async (t) => {
+  const dir = await folder(t)
+  function* failing(): Generator<SortRecord> {
+    for (let i = 0; i < 100; i++) yield record(`k${100 - i}`)
+    throw new Error('listing failed')
+  }
+  await assert.rejects(async () => {
+    for await (const _ of spillSort(failing(), { dir, memory: 256 }));
+  }, /listing failed/)
+  const controller = new AbortController()
+  await assert.rejects(async () => {
+    for await (const _ of spillSort([record('a'), record('b')], { dir, signal: controller.signal })) {
+      controller.abort(new Error('stopped'))
+      controller.signal.throwIfAborted()
+    }
+  }, /stopped/)
+  assert.deepEqual(await readdir(dir), [])
+})
