@@ -53,7 +53,7 @@ export async function orSkip<T>(t: TestContext, find: () => Promise<T>): Promise
   try {
     return await find()
   } catch (error) {
-    if (process.env['CI']) throw error
+    if (process.env.CI) throw error
     t.skip(`not to be had here: ${(error as Error).message}`)
     return undefined
   }
