@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { isLongshoreError } from '../../src/errors.ts'
+import { readListing, writeListing } from '../../src/preload/listing.ts'
+import type { ListedObject } from '../../src/s3/store.ts'
+import { tempDir } from '../support/tmp.ts'
+
+const object = (key: string, size = 3, etag = '"e"', storageClass?: string): ListedObject => ({
+  key,
+  size,
+  etag,
+  modified: 0,
+  storageClass,
+})
+
+async function* stream(objects: readonly ListedObject[]): AsyncGenerator<ListedObject> {
+  yield* objects
+}
+
+const options = (dir: string, memory?: number) => ({
+  url: 's3://b/p/',
+  prefix: 'p/',
+  to: join(dir, 'listing'),
+  dir,
+  memory,
+})
+
+test('the digest does not depend on the order of the listing, and the file is sorted by bytes', async (t) => {
+  const dir = tempDir(t)
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uniqueArray(
+        fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }).map((s) => s.replaceAll('/', '_')),
+        {
+          maxLength: 60,
+        },
+      ),
+      fc.nat(),
+      async (names, seed) => {
+        const objects = names.map((n, i) => object(`p/${n}`, i + 1, `"${n.length}"`))
+        const shuffled = objects.toSorted(
+          (a, b) => ((a.size * 7919 + seed) % 101) - ((b.size * 7919 + seed) % 101),
+        )
+        const one = await writeListing(stream(objects), options(dir))
+        const two = await writeListing(stream(shuffled), options(dir, 512))
+        assert.deepEqual(two, one)
+        const read: string[] = []
+        for await (const file of readListing(join(dir, 'listing'))) read.push(file.name)
+        assert.deepEqual(
+          read.map((n) => Buffer.from(n)),
+          names.map((n) => Buffer.from(n)).sort(Buffer.compare),
+        )
+      },
+    ),
+    { numRuns: 30 },
+  )
+})
+
+test('the digest changes with a name, a size or an ETag, and with nothing else', async (t) => {
+  const dir = tempDir(t)
+  const digest = async (...objects: ListedObject[]) =>
+    (await writeListing(stream(objects), options(dir))).digest
+  const base = await digest(object('p/a'), object('p/b'))
+  assert.equal(await digest(object('p/a'), { ...object('p/b'), modified: 9 }, object('p/x/', 0)), base)
+  assert.notEqual(await digest(object('p/a'), object('p/c')), base)
+  assert.notEqual(await digest(object('p/a'), object('p/b', 4)), base)
+  assert.notEqual(await digest(object('p/a'), object('p/b', 3, '"f"')), base)
+})
+
+test('keys `a` and `a/b` are refused, naming both, even with other keys between them', async (t) => {
+  const dir = tempDir(t)
+  for (const between of [[], ['p/a-b', 'p/a.b']]) {
+    await assert.rejects(
+      writeListing(stream(['p/a', ...between, 'p/a/b'].map((k) => object(k))), options(dir)),
+      (error) => isLongshoreError(error, 'KEY_CONFLICT') && /"a" and "a\/b"/.test(error.message),
+    )
+    assert.deepEqual(await readdir(dir), [])
+  }
+  await writeListing(
+    stream([object('p/a'), object('p/a/', 0), object('p/ab/c'), object('p/a-/c')]),
+    options(dir),
+  )
+})
+
+test('folder markers are left out; an object with bytes under such a name is kept', async (t) => {
+  const dir = tempDir(t)
+  const { objects } = await writeListing(
+    stream([object('p/', 0), object('p/x/', 0), object('p/y/', 5), object('p/empty', 0)]),
+    options(dir),
+  )
+  assert.equal(objects, 2)
+})
+
+test('a conflict is found exactly when one name is a folder of another', async (t) => {
+  const dir = tempDir(t)
+  const segment = fc.constantFrom('a', 'b', 'a-', 'a.b', 'ä')
+  const name = fc.array(segment, { minLength: 1, maxLength: 3 }).map((s) => s.join('/'))
+  await fc.assert(
+    fc.asyncProperty(fc.uniqueArray(name, { maxLength: 8 }), async (names) => {
+      const clash = names.some((a) => names.some((b) => b.startsWith(`${a}/`)))
+      const outcome = writeListing(stream(names.map((n) => object(`p/${n}`))), options(dir))
+      if (clash) await assert.rejects(outcome, (e) => isLongshoreError(e, 'KEY_CONFLICT'))
+      else await outcome
+    }),
+    { numRuns: 150 },
+  )
+})
