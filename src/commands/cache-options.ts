@@ -7,7 +7,5 @@ export interface CacheOptions {
   cacheMode: 'private' | 'group' | 'shared'
 }
 
-/** Bytes, or a share of the filesystem. */
-export type SpaceLimit = { bytes: number } | { percent: number }
-
+export type { SpaceLimit } from '../cache/types.ts'
 export type { CommandContext }

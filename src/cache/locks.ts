@@ -1,0 +1,37 @@
+import { join } from 'node:path'
+import { acquireLock, isLocked, type Lock, type LockOptions } from '../fs/lock.ts'
+import type { Cache } from './types.ts'
+
+/** The folder of the cache's locks. */
+export function lockFolder(cache: Cache): string {
+  return join(cache.state, 'locks')
+}
+
+/**
+ * The dataset is being fetched, or evicted, by the holder, and by nobody else on this node. Whoever waited looks
+ * for READY again before fetching. Needs a writable cache (LOCAL_IO). Undefined only with `wait: false`.
+ */
+export async function lockDataset(cache: Cache, id: string, options: LockOptions): Promise<Lock | undefined> {
+  return acquireLock(lockFolder(cache), `dataset-${id}`, options)
+}
+
+export async function isDatasetLocked(cache: Cache, id: string): Promise<boolean> {
+  return isLocked(lockFolder(cache), `dataset-${id}`)
+}
+
+/**
+ * Space is counted and promised by one process at a time. Held for moments, never over a transfer; take it after
+ * a dataset's lock, never before.
+ */
+export async function lockCache<T>(
+  cache: Cache,
+  work: () => Promise<T>,
+  options: { signal?: AbortSignal | undefined } = {},
+): Promise<T> {
+  const lock = await acquireLock(lockFolder(cache), 'cache', { wait: true, signal: options.signal })
+  try {
+    return await work()
+  } finally {
+    await lock?.release()
+  }
+}
