@@ -1,0 +1,27 @@
+import { defineCommand } from '../command.ts'
+import { flag, value } from '../spec.ts'
+import { parseCount } from '../units.ts'
+
+export const demoCommand = defineCommand({
+  name: 'demo',
+  words: '',
+  least: 0,
+  most: 0,
+  summary: 'the whole job on a local S3 server, in a temporary folder',
+  description:
+    'Starts a small S3 server on this machine, makes files (or takes yours with --from), and runs the whole job: pack, preload, verify, sync, restore, evict. Nothing leaves the machine; the folder is removed at the end.',
+  examples: ['longshore demo', 'longshore demo --from ~/photos'],
+  specs: {
+    from: value('--from <FOLDER>', 'pack the files of this folder', (t) => t),
+    files: value('--files <N>', 'how many files to make', (t) => parseCount(t, 1), {
+      fallback: 5000,
+      unless: '5000',
+    }),
+    keep: flag('--keep', 'keep the temporary folder and say where it is'),
+  },
+  async run({ values, context }) {
+    const { demo } = await import('../../commands/demo.ts')
+    const report = await demo(values, context)
+    return { exit: report.exit, lines: report.lines, report: { ...report, lines: undefined } }
+  },
+})
