@@ -1,0 +1,180 @@
+import { createHash } from 'node:crypto'
+import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { crc32, crc32Combine, crcHex } from '../checksum/crc32.ts'
+import { LongshoreError } from '../errors.ts'
+import {
+  dropJournal,
+  type JournalRange,
+  type RangeJournal,
+  resumeJournal,
+  startJournal,
+} from '../manifest/journal.ts'
+import type { FileEntry } from './entry.ts'
+import { planRanges, type Range } from './plan-ranges.ts'
+
+/** A large file in the making: preallocated under a temporary name, with the journal of its finished ranges. */
+export interface LargeFile {
+  readonly entry: FileEntry
+  readonly temp: string
+  /** Ranges that an earlier run finished. */
+  readonly kept: readonly JournalRange[]
+  /** Ranges that are still to be fetched. */
+  readonly todo: readonly Range[]
+  add(range: JournalRange): boolean
+  /** Checks the whole, syncs it and gives it its final name. Returns the check its bytes passed. */
+  finish(final: string, options: { mode: number; checkCrc: boolean }): Promise<string>
+  /** Leaves the file for the next run. */
+  close(): void
+  /** Leaves nothing. */
+  discard(): Promise<void>
+}
+
+export interface LargeFileOptions {
+  url: string
+  /** Folder of temporary files, on the cache's filesystem. */
+  staging: string
+  journals: string
+  part: number
+  /** This boot's id: ranges that were written in another one are read again. */
+  boot: string
+  signal?: AbortSignal | undefined
+}
+
+export async function openLargeFile(entry: FileEntry, options: LargeFileOptions): Promise<LargeFile> {
+  const { staging, journals, part, boot } = options
+  const name = createHash('sha256').update(entry.path).digest('hex').slice(0, 32)
+  const temp = join(staging, `${name}.part`)
+  const journalPath = join(journals, `${name}.ranges`)
+  const identity = { key: entry.name, size: entry.size, etag: tag(entry), part }
+  const old = resumeJournal(journalPath, identity)
+  let journal: RangeJournal
+  if (old && (await sizeOf(temp)) === entry.size) {
+    journal = old
+    if (boot === '' || old.boot !== boot) {
+      old.close()
+      const good = await readAgain(temp, old.done.values(), options.signal)
+      journal = await startJournal(journalPath, identity, { boot, done: good })
+    }
+  } else {
+    old?.close()
+    // In this order: a journal must never vouch for a temporary file that is younger than itself.
+    await dropJournal(journalPath)
+    await rm(temp, { force: true })
+    const file = await open(temp, 'wx', 0o600)
+    try {
+      await file.truncate(entry.size)
+    } finally {
+      await file.close()
+    }
+    journal = await startJournal(journalPath, identity, { boot })
+  }
+  const todo = [...planRanges(entry.size, part, journal.done)]
+  let left = todo.length
+  const discard = async (): Promise<void> => {
+    journal.close()
+    await dropJournal(journalPath)
+    await rm(temp, { force: true })
+  }
+  return {
+    entry,
+    temp,
+    kept: [...journal.done.values()],
+    todo,
+    add(range) {
+      journal.add(range)
+      left--
+      return left === 0
+    },
+    async finish(final, { mode, checkCrc }) {
+      journal.close()
+      if (checkCrc && entry.crc32 !== undefined) {
+        const crc = combine(journal.done)
+        if (crc !== entry.crc32) {
+          // Nothing says which range is wrong: none is kept.
+          await discard()
+          throw new LongshoreError(
+            'INTEGRITY',
+            `${options.url}${entry.name}: CRC-32 is ${crcHex(crc)}, the manifest says ${crcHex(entry.crc32)}`,
+            { path: `${options.url}${entry.name}`, hint: 'run again; if it stays, pack that dataset anew' },
+          )
+        }
+      }
+      const file = await open(temp, 'r+')
+      try {
+        await file.chmod(mode)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      await rename(temp, final)
+      await dropJournal(journalPath)
+      return checkOf(journal.done.values(), checkCrc && entry.crc32 !== undefined)
+    },
+    close: () => journal.close(),
+    discard,
+  }
+}
+
+/** Packed files have no ETag in the manifest: their CRC identifies them better. */
+function tag(entry: FileEntry): string {
+  return entry.crc32 === undefined ? entry.etag : `crc32:${crcHex(entry.crc32)}`
+}
+
+function combine(done: ReadonlyMap<number, JournalRange>): number {
+  let crc = 0
+  for (const range of [...done.values()].sort((a, b) => a.offset - b.offset)) {
+    crc = crc32Combine(crc, range.crc32, range.length)
+  }
+  return crc
+}
+
+/** The weakest check of any range: one range without a checksum makes it 'size'. */
+function checkOf(ranges: Iterable<JournalRange>, whole: boolean): string {
+  if (whole) return 'crc32'
+  const checks = new Set([...ranges].map((r) => r.check))
+  return checks.size === 1 ? ([...checks][0] ?? 'size') : 'size'
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    const stat = await lstat(path)
+    return stat.isFile() ? stat.size : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** After a reboot: what the page cache held may be gone, only ranges whose bytes are really there count. */
+async function readAgain(
+  path: string,
+  ranges: Iterable<JournalRange>,
+  signal: AbortSignal | undefined,
+): Promise<JournalRange[]> {
+  const good: JournalRange[] = []
+  const file = await open(path, 'r')
+  try {
+    for (const range of ranges) {
+      signal?.throwIfAborted()
+      if ((await crcOf(file, range)) === range.crc32) good.push(range)
+    }
+  } finally {
+    await file.close()
+  }
+  return good
+}
+
+const READ_BYTES = 1024 * 1024
+
+/** CRC-32 of a range of an open file; undefined when the file ends before it does. */
+export async function crcOf(file: FileHandle, { offset, length }: Range): Promise<number | undefined> {
+  const buffer = Buffer.allocUnsafe(Math.min(length, READ_BYTES))
+  let crc = 0
+  for (let at = 0; at < length; ) {
+    const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, length - at), offset + at)
+    if (bytesRead === 0) return undefined
+    crc = crc32(buffer.subarray(0, bytesRead), crc)
+    at += bytesRead
+  }
+  return crc
+}
