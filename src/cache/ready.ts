@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import { mkdir, opendir, rmdir } from 'node:fs/promises'
+import { opendir, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { removeDurable, syncDir } from '../fs/durable.ts'
 import { errorCode } from '../fs/error-code.ts'
 import { type Ready, readySchema, WHOLE } from '../manifest/ready.ts'
+import { makeFolder } from './folders.ts'
 import { readRecord, writeRecord } from './records.ts'
 import type { Amount, Cache } from './types.ts'
 
@@ -37,9 +38,8 @@ export async function writeReady(
     completed: Date.now(),
   })
   const path = readyFile(cache, id, selection)
-  if ((await mkdir(dirname(path), { recursive: true, mode: cache.modes.dir })) !== undefined) {
-    await syncDir(dirname(dirname(path)))
-  }
+  await makeFolder(cache, dirname(path))
+  await syncDir(dirname(dirname(path)))
   await writeRecord(cache, path, ready)
   return ready
 }
