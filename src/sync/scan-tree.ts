@@ -1,0 +1,67 @@
+/**
+ * What the scanner knows of DIR. Times are milliseconds of the scanner's own monotonic clock: the filesystem's
+ * clock (NFS, restored mtimes) decides nothing, its stamps are only compared for equality.
+ */
+export interface Tree {
+  root: FolderRecord
+  /** When this pass began. */
+  at: number
+}
+
+/** A regular file, or a symbolic link. A changed file is a new record, so a record can be a cache's key. */
+export interface FileRecord {
+  size: number
+  mtimeNs: bigint
+  ctimeNs: bigint
+  inode: bigint
+  nlink: number
+  /** permission bits */
+  mode: number
+  /** A link's target: relative to its folder, normalized, inside DIR. */
+  symlink?: string | undefined
+  /** When it was first seen like this. */
+  changedAt: number
+}
+
+export interface FolderRecord {
+  /** Relative to DIR; '' is DIR itself. */
+  path: string
+  files: Map<string, FileRecord>
+  folders: Map<string, FolderRecord>
+  /** When an entry was last seen to come or go. */
+  changedAt: number
+  /** The pass that last looked at each of its files. */
+  freshAt: number
+  /** It, or a file in it, could not be looked at: nothing in it is judged complete. */
+  unreadable: boolean
+  inode: bigint
+  mtimeNs: bigint
+  ctimeNs: bigint
+  /** When its own stamps last moved. */
+  movedAt: number
+}
+
+export function joinPath(folder: string, name: string): string {
+  return folder === '' ? name : `${folder}/${name}`
+}
+
+/** Every folder of the tree from `folder` down, itself first. */
+export function* foldersOf(folder: FolderRecord): Generator<FolderRecord> {
+  yield folder
+  for (const child of folder.folders.values()) yield* foldersOf(child)
+}
+
+/** Every file and link under `folder`, with its path relative to DIR. */
+export function* filesOf(folder: FolderRecord): Generator<{ path: string; record: FileRecord }> {
+  for (const each of foldersOf(folder)) {
+    for (const [name, record] of each.files) yield { path: joinPath(each.path, name), record }
+  }
+}
+
+/** The folder at `path`, if the last pass saw it. */
+export function folderAt(tree: Tree, path: string): FolderRecord | undefined {
+  let folder: FolderRecord | undefined = tree.root
+  if (path === '') return folder
+  for (const part of path.split('/')) folder = folder?.folders.get(part)
+  return folder
+}
