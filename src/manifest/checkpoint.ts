@@ -22,12 +22,6 @@ const seq = count.min(1).max(10 ** SEQ_DIGITS - 1)
 const mode = z.number().int().min(0).max(0o7777)
 const crc = z.string().regex(/^[0-9a-f]{8}$/)
 const nonce = z.string().regex(/^[0-9a-f]{16}$/)
-const key = z
-  .string()
-  .min(1)
-  .max(1024)
-  .refine((s) => !s.includes('\0'), 'holds a NUL')
-
 /** A path inside the checkpointed folder. What it may not do: leave the folder, or reach longshore's own state. */
 const path = z
   .string()
@@ -49,6 +43,11 @@ const common = {
   /** The writer's clock, for people only. No decision reads it. */
   at: z.iso.datetime(),
 }
+
+/** An object's key relative to the run's prefix: a file's own path, or one below `.longshore/objects/`. */
+const key = z.union([path, z.string().regex(/^\.longshore\/objects\/[0-9]+-[0-9a-f]+\/./)])
+/** '.' : the watched folder itself is the checkpoint. */
+const name = z.union([path, z.literal('.')])
 
 /** A regular file and the object that holds its bytes, or a symbolic link (size 0, no object). */
 export const commitFileSchema = z.union([
@@ -83,8 +82,10 @@ export const commitSchema = z.strictObject({
   type: z.literal('commit'),
   /** Rank in which the writer completed it: newest = highest (epoch, ordinal). */
   ordinal: count,
-  name: path,
+  name,
   step: count.nullable(),
+  /** Seq of the newest live commit once this one is in: itself, or one with a higher ordinal that came earlier. */
+  newest: seq,
   layout: z.string().min(1).max(64),
   files: z.array(commitFileSchema),
   pointers: z.array(pointerSchema),
@@ -94,7 +95,7 @@ export const retireSchema = z.strictObject({
   ...common,
   type: z.literal('retire'),
   /** Commits that no longer count, by their seq. Their objects may be gone from now on. */
-  commits: z.array(z.strictObject({ seq, name: path })),
+  commits: z.array(z.strictObject({ seq, name })),
   /** Every retire record up to this seq has had its objects deleted: nothing to finish there. */
   swept: count,
 })

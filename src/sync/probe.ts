@@ -1,13 +1,85 @@
-import type { LogPlace } from './log.ts'
+import { randomBytes } from 'node:crypto'
+import { crc32 } from '../checksum/crc32.ts'
+import { isLongshoreError, LongshoreError } from '../errors.ts'
+import { STATE_FOLDER } from '../manifest/checkpoint.ts'
+import { type LogPlace, placeUrl } from './log.ts'
 
 /** Which writes the store makes conditional: 'all', only PUT (Complete ignores it), or 'none'. */
 export type Conditional = 'all' | 'put' | 'none'
 
+/** ms: leftovers of a probe that was killed go at the next one. */
+const STALE = 3600 * 1000
+
 /**
- * Asks the store, with a throw-away key under `.longshore/probe/`, whether it honours If-None-Match on PUT and on
- * CompleteMultipartUpload. Throws CONDITIONAL_WRITES when PUT ignores it, unless `unsafeSingleWriter`.
+ * Asks the store, with throw-away keys under `.longshore/probe/`, whether it honours If-None-Match on PUT and on
+ * CompleteMultipartUpload: stores that ignore the header say 200 and overwrite. Some ten small requests.
+ * Throws CONDITIONAL_WRITES when PUT ignores it, unless `unsafeSingleWriter`.
  */
-export declare function probeConditionalWrites(
+export async function probeConditionalWrites(
   place: LogPlace,
   options: { signal: AbortSignal; unsafeSingleWriter: boolean },
-): Promise<Conditional>
+): Promise<Conditional> {
+  const { signal } = options
+  await removeStale(place, signal)
+  const key = `${place.prefix}${STATE_FOLDER}/probe/${randomBytes(8).toString('hex')}`
+  try {
+    if (!(await putHonours(place, key, signal))) {
+      if (options.unsafeSingleWriter) return 'none'
+      throw new LongshoreError(
+        'CONDITIONAL_WRITES',
+        `${placeUrl(place)} does not honour If-None-Match on PUT`,
+        {
+          path: placeUrl(place),
+          hint: 'Two writers could overwrite each other. Use a store with conditional writes, or --unsafe-single-writer when only one sidecar can ever run.',
+        },
+      )
+    }
+    return (await completeHonours(place, key, signal)) ? 'all' : 'put'
+  } finally {
+    // Not with the caller's signal alone: a cancelled start should leave nothing behind either.
+    await place.store.remove([key], { signal: AbortSignal.timeout(10_000) }).catch(() => undefined)
+  }
+}
+
+async function putHonours(place: LogPlace, key: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    const write = (text: string) =>
+      place.engine.writeDocument(place.store, key, Buffer.from(text), { signal, condition: 'absent' })
+    // 'exists' here can only be our own first answer, lost: just as good.
+    await write('1')
+    return (await write('2')).status === 'exists'
+  } catch (error) {
+    if (isLongshoreError(error, 'UNSUPPORTED')) return false
+    throw error
+  }
+}
+
+/** The key is taken: a Complete that honours the condition leaves it as it is. */
+async function completeHonours(place: LogPlace, key: string, signal: AbortSignal): Promise<boolean> {
+  const body = Buffer.from('3')
+  const uploadId = await place.store.createUpload(key, { signal })
+  try {
+    const part = await place.store.putPart(
+      { key, uploadId, partNumber: 1, offset: 0, body, crc32: crc32(body) },
+      { signal },
+    )
+    const request = { key, uploadId, parts: [part], size: 1, condition: 'absent' } as const
+    const outcome = await place.store.completeUpload(request, { signal })
+    return outcome.status === 'exists'
+  } catch (error) {
+    if (isLongshoreError(error, 'UNSUPPORTED')) return false
+    throw error
+  } finally {
+    await place.store
+      .abortUpload(key, uploadId, { signal: AbortSignal.timeout(10_000) })
+      .catch(() => undefined)
+  }
+}
+
+async function removeStale(place: LogPlace, signal: AbortSignal): Promise<void> {
+  const prefix = `${place.prefix}${STATE_FOLDER}/probe/`
+  for await (const page of place.store.listPages({ prefix, signal })) {
+    const stale = page.objects.filter((object) => object.modified < Date.now() - STALE).map((o) => o.key)
+    if (stale.length > 0) await place.store.remove(stale, { signal })
+  }
+}
