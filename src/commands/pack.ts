@@ -18,6 +18,8 @@ export interface PackOptions {
   groupBy: 'stem' | 'none'
   require: string[]
   onMissing: 'abort' | 'warn' | 'exclude'
+  /** What the format can't hold: 'fail' (default) before any byte moves, 'skip' lists it and ends with 3. */
+  onUnpackable?: 'fail' | 'skip' | undefined
   /** A seed; false: off; undefined: seed 0, off for val and test splits. */
   shuffle?: number | false | undefined
   onChanged: 'fail' | 'skip'
@@ -35,14 +37,24 @@ export interface PackReport {
   /** Shards done by this run, and found done. */
   packed: number
   kept: number
+  /** The first 1,000 objects that were left out, and how many there are; all of them are in `leftList` at DST. */
   left: { key: string; reason: string }[]
+  leftCount: number
+  leftList?: string | undefined
   checks: Record<string, number>
   requests: Record<string, number>
   retries: number
   seconds: number
   estimate?: Estimate | undefined
-  /** 3 when something was skipped by request (--on-changed skip), else 0 */
+  /** 3 when something was skipped by request (--on-changed skip, --on-unpackable skip), else 0 */
   exit: 0 | 3
 }
 
-export declare function pack(options: PackOptions, context: CommandContext): Promise<PackReport>
+/**
+ * Packs the objects below SRC into record shards at DST; the manifest comes last. Killed anywhere and run again it
+ * ends with the same bytes. Throws LINT, SPLIT_NEEDED, DEST_INSIDE_SOURCE, DEST_HOLDS_OTHER before any byte moves.
+ */
+export async function pack(options: PackOptions, context: CommandContext): Promise<PackReport> {
+  const { runPack } = await import('../pack/run.ts')
+  return runPack(options, context)
+}

@@ -1,5 +1,3 @@
-import { LongshoreError } from '../errors.ts'
-
 /** Splits that are read in order by default: shuffling them makes evaluations hard to compare. */
 const UNSHUFFLED = new Set(['val', 'valid', 'validation', 'dev', 'test', 'testing', 'eval', 'evaluation'])
 const TRAIN = new Set(['train', 'training'])
@@ -35,12 +33,9 @@ export function looksLikeShard(name: string): boolean {
   return /(?:-\d{6}\.tar|-\d{5}-of-\d{5}\.tfrecord|^shard\.\d{5}\.mds)$/.test(name)
 }
 
-/** Refuses a split or --name that could not begin an object's name on every store and filesystem. */
-export function checkSplitName(name: string, given: string): void {
-  if (/^[^\p{Cc}\p{Surrogate}/\\.][^\p{Cc}\p{Surrogate}/\\]*$/u.test(name) && Buffer.byteLength(name) <= 200)
-    return
-  throw new LongshoreError('USAGE', `${given} can't begin the name of a shard: ${JSON.stringify(name)}`, {
-    path: name,
-    hint: 'Use letters, digits, "-" and "_".',
-  })
+/** Whether shard names may begin with it on every store and filesystem. */
+export function isSplitName(name: string): boolean {
+  return (
+    /^[^\p{Cc}\p{Surrogate}/\\.][^\p{Cc}\p{Surrogate}/\\]*$/u.test(name) && Buffer.byteLength(name) <= 200
+  )
 }

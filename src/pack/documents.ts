@@ -1,0 +1,118 @@
+import { Readable } from 'node:stream'
+import type { z } from 'zod'
+import { crc32, crcHex } from '../checksum/crc32.ts'
+import { LongshoreError } from '../errors.ts'
+import { canonicalJson } from '../manifest/canonical.ts'
+import type { ObjectStore } from '../s3/store.ts'
+import type { Engine } from '../transfer/types.ts'
+
+/** Where a pack works: the destination and what moves bytes. */
+export interface Desk {
+  engine: Engine
+  store: ObjectStore
+  /** Of DST in its store: '' or ending in '/'. */
+  prefix: string
+  signal: AbortSignal
+}
+
+const MIB = 1024 * 1024
+/** Heads and manifests list every shard, some 200 bytes each: room for a million of them. */
+const MAX_DOCUMENT = 512 * MIB
+/** Lists of lines up to this size are one conditional-free PUT; larger ones are streamed. */
+const ONE_PUT = 8 * MIB
+
+/** A record below the plan, checked against its schema. undefined: it is not there. */
+export async function readRecord<T>(desk: Desk, key: string, schema: z.ZodType<T>): Promise<T | undefined> {
+  const { engine, store, signal } = desk
+  const document = await engine.readDocument(store, key, { signal, maxBytes: MAX_DOCUMENT })
+  if (document === undefined) return undefined
+  const path = `${store.url}/${key}`
+  try {
+    return schema.parse(JSON.parse(document.bytes.toString('utf8')))
+  } catch (cause) {
+    throw new LongshoreError('BAD_MANIFEST', `not a record that longshore wrote: ${path}`, {
+      path,
+      hint: 'Pack into another prefix, or delete this one and its .longshore/ folder.',
+      cause,
+    })
+  }
+}
+
+export async function writeRecord(
+  desk: Desk,
+  key: string,
+  value: unknown,
+  condition?: 'absent',
+): Promise<'written' | 'exists'> {
+  const bytes = Buffer.from(`${canonicalJson(value)}\n`)
+  const { signal } = desk
+  return (await desk.engine.writeDocument(desk.store, key, bytes, { signal, condition })).status
+}
+
+/** Writes a list of any length in bounded memory. Unconditional: every writer of this key writes these bytes. */
+export async function writeList(
+  desk: Desk,
+  key: string,
+  chunks: AsyncIterable<Uint8Array>,
+): Promise<{ size: number; crc32: string }> {
+  let size = 0
+  let crc = 0
+  const iterator = chunks[Symbol.asyncIterator]()
+  const next = async (): Promise<Uint8Array | undefined> => {
+    desk.signal.throwIfAborted()
+    const got = await iterator.next()
+    if (got.done) return undefined
+    size += got.value.length
+    crc = crc32(got.value, crc)
+    return got.value
+  }
+  const held: Uint8Array[] = []
+  let chunk = await next()
+  for (; chunk !== undefined && size <= ONE_PUT; chunk = await next()) held.push(chunk)
+  if (chunk === undefined) {
+    await desk.engine.writeDocument(desk.store, key, Buffer.concat(held), { signal: desk.signal })
+    return { size, crc32: crcHex(crc) }
+  }
+  const last = chunk
+  async function* all() {
+    yield* held
+    for (let one: Uint8Array | undefined = last; one !== undefined; one = await next()) yield one
+  }
+  await desk.store.putStream(key, Readable.from(all(), { objectMode: false }), { signal: desk.signal })
+  return { size, crc32: crcHex(crc) }
+}
+
+/**
+ * An object of DST in pieces of 4 MiB, of the given size and CRC-32. Ends with INTEGRITY when it turns out to be
+ * something else: what was read until then must not have been acted on for good.
+ */
+export async function* readList(
+  desk: Desk,
+  key: string,
+  file: { size: number; crc32: string },
+): AsyncGenerator<Uint8Array> {
+  let crc = 0
+  for await (const chunk of readObject(desk, key, file.size)) {
+    crc = crc32(chunk, crc)
+    yield chunk
+  }
+  if (crcHex(crc) === file.crc32) return
+  const path = `${desk.store.url}/${key}`
+  throw new LongshoreError('INTEGRITY', `${path} is not what was written: its CRC-32 is ${crcHex(crc)}`, {
+    path,
+    hint: 'Delete the .longshore/ folder of this destination and pack again.',
+  })
+}
+
+export async function* readObject(desk: Desk, key: string, size: number): AsyncGenerator<Uint8Array> {
+  const { engine, signal } = desk
+  const store = engine.attach(desk.store)
+  for (let offset = 0; offset < size; offset += 4 * MIB) {
+    const length = Math.min(4 * MIB, size - offset)
+    const piece = { kind: 'object' as const, at: 0, length, store, key, offset, size, etag: '' }
+    const { body } = await engine.move({ id: 0, length, pieces: [piece], to: { kind: 'memory' } }, { signal })
+    if (body === undefined)
+      throw new LongshoreError('INTERNAL', 'a memory transfer came back without its body')
+    yield body
+  }
+}

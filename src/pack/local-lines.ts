@@ -1,0 +1,46 @@
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { crc32, crcHex } from '../checksum/crc32.ts'
+
+export interface LineFile {
+  write(line: string): Promise<void>
+  /** Closes it; its size and CRC-32. */
+  finish(): Promise<{ size: number; crc32: string }>
+}
+
+export const slicePath = (dir: string, i: number): string => join(dir, `slice-${i}`)
+export const leftPath = (dir: string): string => join(dir, 'left')
+
+const BATCH = 256 * 1024
+
+/** A file of lines in the scratch folder, written in batches. */
+export async function createLineFile(path: string): Promise<LineFile> {
+  const file = await open(path, 'wx', 0o600)
+  let held: string[] = []
+  let units = 0
+  let size = 0
+  let crc = 0
+  const flush = async (): Promise<void> => {
+    const bytes = Buffer.from(held.join(''))
+    held = []
+    units = 0
+    size += bytes.length
+    crc = crc32(bytes, crc)
+    await file.writeFile(bytes)
+  }
+  return {
+    async write(line) {
+      held.push(line)
+      units += line.length
+      if (units >= BATCH) await flush()
+    },
+    async finish() {
+      try {
+        await flush()
+      } finally {
+        await file.close()
+      }
+      return { size, crc32: crcHex(crc) }
+    },
+  }
+}

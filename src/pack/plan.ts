@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto'
+import type { PackOptions } from '../commands/pack.ts'
+import type { SortRecord } from '../fs/sort-run.ts'
+import { canonicalJson } from '../manifest/canonical.ts'
+import { LEFT_LIMIT } from '../manifest/dataset.ts'
+import type { Finding, Findings } from './findings.ts'
+import { decodeRecord } from './intake.ts'
+import { createLineFile, type LineFile, leftPath } from './local-lines.ts'
+import { seedOf } from './names.ts'
+import type { CanonicalOptions } from './options.ts'
+import type { LeftOut, PlanHead } from './plan-schema.ts'
+import { createSampler, type Sample } from './samples.ts'
+import { createShardLayout } from './shard-layout.ts'
+
+const MIB = 1024 * 1024
+
+export interface PlanOptions {
+  pack: PackOptions
+  canonical: CanonicalOptions
+  sourceUrl: string
+  /** Local tags change when files are copied: they go into the slices, not into the digest. */
+  localSource: boolean
+  /** What the listing's objects take in shards: 'auto' divides it. Asked for when the input has ended. */
+  tarBytes: () => number
+  /** Slices and the list of what is left out are written here. */
+  dir: string
+  findings: Findings
+  signal: AbortSignal
+}
+
+/**
+ * From sorted records to shards: groups samples, checks them, gives every member its offset, writes a slice a
+ * shard into `dir`. One pass, one sample in memory. Same records and options, same plan. Throws the findings'
+ * error when something can't be packed and skipping was not asked for.
+ */
+export async function planShards(
+  records: AsyncIterable<SortRecord>,
+  options: PlanOptions,
+): Promise<PlanHead> {
+  const { pack, canonical, findings } = options
+  const listing = createHash('sha256')
+  const left = createLeftList(options.dir)
+  let lacking = 0
+  let layout: ReturnType<typeof createShardLayout> | undefined
+  const drop = async (finding: Finding, byRequest: boolean): Promise<void> => {
+    if (!byRequest) findings.add(finding)
+    await left.add({ key: finding.key, reason: finding.reason })
+  }
+  const sampler = createSampler({ ...canonical, drop, onLacking: () => lacking++ })
+  const place = async (sample: Sample | undefined): Promise<void> => {
+    if (sample) await layout?.add(sample)
+  }
+  for await (const record of records) {
+    options.signal.throwIfAborted()
+    // Only now has the whole input been seen: the sort yields nothing before.
+    layout ??= createShardLayout({
+      dir: options.dir,
+      shardSize: pack.shardSize === 'auto' ? autoShardSize(options.tarBytes()) : pack.shardSize,
+      maxSamples: pack.maxSamples,
+      splitFolders: pack.split === 'dir',
+    })
+    const entry = decodeRecord(record)
+    listing.update(record.key).update('\n')
+    if (entry.kind === 'left') {
+      listing.update('\n')
+      await place(await sampler.end())
+      await left.add({ key: entry.key, reason: entry.reason })
+      continue
+    }
+    listing.update(options.localSource ? `${entry.size}\n` : `${entry.size} ${entry.etag}\n`)
+    await place(await sampler.add(entry))
+  }
+  await place(await sampler.end())
+  const placed = await layout?.finish()
+  const leftOut = await left.finish()
+  if (findings.count > 0 && pack.onUnpackable !== 'skip') throw findings.error(pack.source)
+  if (findings.count > 0 && sampler.aborted()) throw findings.error(pack.source)
+  const digest = listing.digest('hex')
+  const names = placed?.splits ?? []
+  return {
+    format: 'longshore-plan',
+    version: 1,
+    digest: createHash('sha256')
+      .update(canonicalJson({ version: 1, options: canonical, digest }))
+      .digest('hex'),
+    options: canonical,
+    source: {
+      url: options.sourceUrl,
+      listing: digest,
+      objects: placed?.objects ?? 0,
+      bytes: placed?.bytes ?? 0,
+    },
+    shardSize: placed?.shardSize ?? 0,
+    splits: names.map((name) => ({ name, seed: seedOf(name, pack.shuffle) })),
+    shards: placed?.shards ?? [],
+    left: leftOut,
+    skipped: findings.count,
+    lacking,
+  }
+}
+
+/** 256 MiB; smaller, but not under 16 MiB, to reach 128 shards. */
+export function autoShardSize(tarBytes: number): number {
+  return Math.min(256 * MIB, Math.max(16 * MIB, Math.ceil(tarBytes / 128)))
+}
+
+function createLeftList(dir: string) {
+  let count = 0
+  let file: LineFile | undefined
+  const first: LeftOut[] = []
+  return {
+    async add(one: LeftOut): Promise<void> {
+      count++
+      if (first.length < LEFT_LIMIT) first.push(one)
+      file ??= await createLineFile(leftPath(dir))
+      await file.write(`${JSON.stringify(one)}\n`)
+    },
+    async finish(): Promise<PlanHead['left']> {
+      return { count, first, file: file === undefined ? null : await file.finish() }
+    },
+  }
+}
