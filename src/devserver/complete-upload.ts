@@ -147,7 +147,7 @@ function objectChecksum(call: Call, upload: Upload, parts: readonly StoredPart[]
     for (const sum of sums) hasher.update(sum)
     value = `${hasher.digest().toString('base64')}-${parts.length}`
   } else {
-    let whole = sums[0] ?? Buffer.alloc(0)
+    let whole: Buffer = sums[0] ?? Buffer.alloc(0)
     for (const [index, part] of parts.entries()) {
       if (index > 0) whole = combineCrc(algorithm, whole, sums[index] ?? Buffer.alloc(0), part.size)
     }

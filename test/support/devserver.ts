@@ -5,6 +5,7 @@ import type { FaultRule } from '../../src/devserver/fault-rule.ts'
 import { startDevServer } from '../../src/devserver/server.ts'
 import { DEV_CREDENTIALS, type DevServer, type DevServerOptions } from '../../src/devserver/types.ts'
 import { S3_DEFAULTS, type S3Settings } from '../../src/s3/settings.ts'
+import type { ObjectStore } from '../../src/s3/store.ts'
 import { type Cleanup, tempDir } from './tmp.ts'
 
 export interface TestServer {
@@ -14,10 +15,12 @@ export interface TestServer {
   root: string
   /** For everything that takes settings; credentials come from `env`. */
   settings: S3Settings
-  /** Credentials, region, endpoint and CA: the whole environment of a child that talks to this server. */
+  /** PATH, a HOME without anything in it, credentials, region, endpoint and CA: all that a child needs. */
   env: Record<string, string>
   /** Puts objects straight into the storage. Paths are keys of the bucket. */
   seed(objects: Record<string, string | Uint8Array>): void
+  /** The bucket as the product sees it; closed after the test. */
+  openStore(settings?: Partial<S3Settings>): Promise<ObjectStore>
 }
 
 export interface WithDevServerOptions extends Omit<Partial<DevServerOptions>, 'tls' | 'faults'> {
@@ -44,29 +47,44 @@ export async function withDevServer(
     tls: certificate,
     ...options,
   })
+  const stores: ObjectStore[] = []
   t.after(async () => {
+    for (const store of stores) await store.close()
     await server.close()
     for (const remove of removals) await remove()
   })
   const env: Record<string, string> = {
-    ...process.env,
+    PATH: process.env.PATH ?? '',
+    // No ~/.aws and no configuration of whoever runs the tests.
+    HOME: dir,
     AWS_ACCESS_KEY_ID: DEV_CREDENTIALS.accessKeyId,
     AWS_SECRET_ACCESS_KEY: DEV_CREDENTIALS.secretAccessKey,
     AWS_REGION: 'us-east-1',
     AWS_ENDPOINT_URL: server.url,
     ...(tls ? { AWS_CA_BUNDLE: ca } : {}),
   }
+  const settings: S3Settings = {
+    ...S3_DEFAULTS,
+    endpointUrl: server.url,
+    region: 'us-east-1',
+    ...(tls ? { caBundle: ca } : {}),
+  }
   return {
     server,
     bucket,
     root: `s3://${bucket}`,
-    settings: {
-      ...S3_DEFAULTS,
-      endpointUrl: server.url,
-      region: 'us-east-1',
-      ...(tls ? { caBundle: ca } : {}),
-    },
+    settings,
     env,
+    async openStore(changed = {}) {
+      const { openStore } = await import('../../src/s3/open.ts')
+      const { store } = await openStore(
+        { kind: 's3', bucket, prefix: '' },
+        { ...settings, ...changed },
+        { env },
+      )
+      stores.push(store)
+      return store
+    },
     seed(objects) {
       for (const [key, body] of Object.entries(objects)) server.objects.put(bucket, key, body)
     },
