@@ -46,6 +46,10 @@ export interface ObjectStore {
 
 export interface CallOptions {
   signal?: AbortSignal | undefined
+  /** Called before each attempt with the kind of request it is: 'GET', 'PUT', 'PART', 'HEAD', 'LIST' … */
+  onRequest?: ((kind: string) => void) | undefined
+  /** Called before each further attempt. `slowDown`: the server asked for fewer requests (429, 503). */
+  onRetry?: ((retry: { reason: string; slowDown: boolean }) => void) | undefined
 }
 
 export interface ListOptions extends CallOptions {
@@ -60,6 +64,14 @@ export interface ListPage {
   objects: ListedObject[]
   /** Common prefixes, each ending in the delimiter. */
   folders: string[]
+  /** Local folders: what is there and can't be an object (a pipe, a link to nothing). Planners report it, whole. */
+  skipped?: SkippedObject[] | undefined
+}
+
+export interface SkippedObject {
+  key: string
+  /** Why, as a phrase: 'a link to nothing', 'the name is not UTF-8'. */
+  reason: string
 }
 
 export interface ListedObject {

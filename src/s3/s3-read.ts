@@ -1,0 +1,235 @@
+import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3'
+import { LongshoreError } from '../errors.ts'
+import type { Failure } from './failure.ts'
+import { commonInput } from './input.ts'
+import type { Sink } from './receive.ts'
+import type { Session } from './send.ts'
+import type {
+  CallOptions,
+  Document,
+  GetRequest,
+  GotBytes,
+  ListedObject,
+  ListOptions,
+  ListPage,
+  ObjectInfo,
+} from './store.ts'
+import { checksumsOf, verifyBytes } from './verify.ts'
+
+export async function* listS3(
+  session: Session,
+  options: ListOptions,
+): AsyncGenerator<ListPage, void, undefined> {
+  const { prefix, delimiter, startAfter, ...call } = options
+  let token: string | undefined
+  do {
+    const page = await session.send({ ...call, kind: 'LIST', key: prefix }, (client, send) =>
+      client.send(
+        new ListObjectsV2Command({
+          ...commonInput(session),
+          Prefix: prefix,
+          EncodingType: 'url',
+          ...(delimiter === undefined ? {} : { Delimiter: delimiter }),
+          ...(startAfter === undefined ? {} : { StartAfter: startAfter }),
+          ...(token === undefined ? {} : { ContinuationToken: token }),
+        }),
+        send,
+      ),
+    )
+    const decode = page.EncodingType === 'url' ? decodeKey : (key: string) => key
+    const refuse = (why: string) => badListing(session, prefix, why)
+    const objects: ListedObject[] = []
+    for (const item of page.Contents ?? []) {
+      const key = decode(item.Key ?? '')
+      const { Size: size, LastModified: modified, ETag: etag } = item
+      if (key === undefined || key === '' || !key.startsWith(prefix))
+        throw refuse(`the key ${JSON.stringify(item.Key)}`)
+      if (!isSize(size)) throw refuse(`no size of ${JSON.stringify(key)}`)
+      objects.push({
+        key,
+        size,
+        etag: etag ?? '',
+        modified: modified?.getTime() ?? 0,
+        ...(item.StorageClass === undefined ? {} : { storageClass: item.StorageClass }),
+      })
+    }
+    const folders: string[] = []
+    for (const { Prefix } of page.CommonPrefixes ?? []) {
+      const folder = decode(Prefix ?? '')
+      if (!folder?.startsWith(prefix)) throw refuse(`the folder ${JSON.stringify(Prefix)}`)
+      folders.push(folder)
+    }
+    const next = page.IsTruncated ? page.NextContinuationToken : undefined
+    // A listing that ends early would be taken for the whole: better no answer.
+    if (page.IsTruncated && (next === undefined || next === token)) throw refuse('no way to its next page')
+    yield { objects, folders }
+    token = next
+  } while (token !== undefined)
+}
+
+export async function headS3(
+  session: Session,
+  key: string,
+  options: CallOptions = {},
+): Promise<ObjectInfo | undefined> {
+  let final: Failure | undefined
+  const onFinal = (failure: Failure) => {
+    final = failure
+  }
+  try {
+    const found = await session.send({ ...options, kind: 'HEAD', key, onFinal }, (client, send) =>
+      client.send(
+        new HeadObjectCommand({
+          ...commonInput(session),
+          Key: key,
+          ...(session.learned.noChecksums ? {} : { ChecksumMode: 'ENABLED' }),
+        }),
+        send,
+      ),
+    )
+    if (!isSize(found.ContentLength)) throw badAnswer(session, key, 'no size')
+    return {
+      key,
+      size: found.ContentLength,
+      etag: found.ETag ?? '',
+      modified: found.LastModified?.getTime() ?? 0,
+      storageClass: found.StorageClass,
+      versionId: found.VersionId,
+      contentEncoding: found.ContentEncoding,
+      metadata: found.Metadata ?? {},
+      checksums: checksumsOf(found),
+    }
+  } catch (error) {
+    if (final?.status === 404) return undefined
+    // HEAD's refusals have no body: the same question as GET says what is wrong.
+    if (final?.status === 400 || final?.status === 403) await askWhy(session, key, options)
+    throw error
+  }
+}
+
+async function askWhy(session: Session, key: string, options: CallOptions): Promise<void> {
+  const input = { ...commonInput(session), Key: key, Range: 'bytes=0-0' }
+  const sink: Sink = { maxBytes: 1 }
+  await session.send(
+    { ...options, kind: 'HEAD', key },
+    (c, s) => c.send(new GetObjectCommand(input), s),
+    sink,
+  )
+}
+
+/** Fills `into`; bytes that fail the server's own checksum are asked for once more, then INTEGRITY. */
+export async function getS3(
+  session: Session,
+  request: GetRequest,
+  into: Uint8Array,
+  options: CallOptions = {},
+): Promise<GotBytes> {
+  const { key, offset, size, etag, versionId } = request
+  const whole = offset === 0 && into.length === size
+  if (into.length === 0 && !whole) return { etag, check: 'size' }
+  const sink: Sink = whole ? { into } : { into, range: { offset, size } }
+  const input = {
+    ...commonInput(session),
+    Key: key,
+    ...(whole ? {} : { Range: `bytes=${offset}-${offset + into.length - 1}` }),
+    ...(etag === '' ? {} : { IfMatch: etag }),
+    ...(versionId === undefined ? {} : { VersionId: versionId }),
+  }
+  for (let again = false; ; again = true) {
+    const call = { ...options, kind: 'GET', key }
+    const got = await session.send(
+      call,
+      (client, send) => client.send(new GetObjectCommand(input), send),
+      sink,
+    )
+    if (etag !== '' && bare(got.ETag ?? '') !== bare(etag)) throw changed(session, key)
+    const check = whole ? verifyBytes(into, checksumsOf(got)) : 'size'
+    if (check !== undefined) return { etag: got.ETag ?? '', check }
+    if (again) throw damaged(session, key)
+    options.onRetry?.({ reason: 'GET: the checksum does not match', slowDown: false })
+  }
+}
+
+export async function getS3Document(
+  session: Session,
+  key: string,
+  options: CallOptions & { maxBytes: number },
+): Promise<Document | undefined> {
+  const { maxBytes, ...call } = options
+  const input = { ...commonInput(session), Key: key }
+  for (let again = false; ; again = true) {
+    let final: Failure | undefined
+    const onFinal = (failure: Failure) => {
+      final = failure
+    }
+    const sink: Sink = { maxBytes }
+    try {
+      const got = await session.send(
+        { ...call, kind: 'GET', key, onFinal },
+        (client, send) => client.send(new GetObjectCommand(input), send),
+        sink,
+      )
+      const bytes = sink.bytes ?? Buffer.alloc(0)
+      if (verifyBytes(bytes, checksumsOf(got)) !== undefined) return { bytes, etag: got.ETag ?? '' }
+    } catch (error) {
+      if (final?.status === 404 && final.code !== 'NoSuchBucket') return undefined
+      throw error
+    }
+    if (again) throw damaged(session, key)
+    options.onRetry?.({ reason: 'GET: the checksum does not match', slowDown: false })
+  }
+}
+
+/** `+` is a blank in S3's own form of URL encoding; a literal one comes as %2B. */
+function decodeKey(key: string): string | undefined {
+  try {
+    return decodeURIComponent(key.replaceAll('+', ' '))
+  } catch {
+    return undefined
+  }
+}
+
+function isSize(size: number | undefined): size is number {
+  return size !== undefined && Number.isSafeInteger(size) && size >= 0
+}
+
+function bare(etag: string): string {
+  return etag.replaceAll('"', '')
+}
+
+function changed(session: Session, key: string): LongshoreError {
+  const path = `${session.url}/${key}`
+  const hint = 'run again when nothing writes to it'
+  return new LongshoreError('SOURCE_CHANGED', `${path}: changed since it was listed (another ETag)`, {
+    path,
+    hint,
+  })
+}
+
+function damaged(session: Session, key: string): LongshoreError {
+  const path = `${session.url}/${key}`
+  return new LongshoreError(
+    'INTEGRITY',
+    `${path}: the bytes do not have the checksum that the server keeps`,
+    {
+      path,
+      hint: 'read it again later; if it stays, the object is damaged and has to be written anew',
+    },
+  )
+}
+
+function badAnswer(session: Session, key: string, why: string): LongshoreError {
+  const path = `${session.url}/${key}`
+  return new LongshoreError('SERVER', `${path}: the answer has ${why}`, {
+    path,
+    hint: 'is this an S3 server?',
+  })
+}
+
+function badListing(session: Session, prefix: string, why: string): LongshoreError {
+  const path = `${session.url}/${prefix}`
+  return new LongshoreError('SERVER', `${path}: the listing can't be used: ${why}`, {
+    path,
+    hint: 'report it to who runs the server',
+  })
+}
