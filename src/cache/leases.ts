@@ -42,23 +42,41 @@ const WEEK_MS = 7 * 24 * 3600 * 1000
  * written: in a shared cache everyone may take leases, in the others only those who may write.
  */
 export async function takeLease(cache: Cache, request: LeaseRequest): Promise<HeldLease> {
+  const { dataset, owner } = request
   const live = request.live ?? false
   const taken = Date.now()
-  const id = holdId(request.dataset, live ? randomBytes(8).toString('hex') : request.owner)
+  const until = taken + (request.ms ?? WEEK_MS)
   let lock: Lock | undefined
   try {
+    const own = live ? [] : await ownLeases(cache, dataset, owner)
+    const longer = own.find((lease) => lease.until >= until)
+    if (longer) return heldLease(cache, longer, undefined)
+    // Always a new id: a record that is never rewritten can be dropped at its end without a race.
+    const id = holdId(dataset, randomBytes(16).toString('hex'))
     // The lock first: a live lease without it is an ended one.
     if (live) lock = await acquireLock(lockFolder(cache), `lease-${id}`, { wait: true })
-    const known = await readRecord(cache, stateFile(cache, 'leases', id), leaseSchema)
-    const until = Math.max(taken + (request.ms ?? WEEK_MS), known?.until ?? 0)
-    const { dataset, owner } = request
     const lease: Lease = { format: 'longshore-lease', version: 1, id, dataset, owner, taken, until, live }
     await writeRecord(cache, stateFile(cache, 'leases', id), leaseSchema.parse(lease))
-    return { id, until, live, release: () => endLease(cache, id, lock) }
+    for (const shorter of own) await endLease(cache, shorter.id, undefined)
+    return heldLease(cache, lease, lock)
   } catch (error) {
     await lock?.release()
     throw unwritable(cache, error)
   }
+}
+
+function heldLease(cache: Cache, { id, until, live }: Lease, lock: Lock | undefined): HeldLease {
+  return { id, until, live, release: () => endLease(cache, id, lock) }
+}
+
+async function ownLeases(cache: Cache, dataset: string, owner: string): Promise<Lease[]> {
+  const own: Lease[] = []
+  for await (const [folder, id] of holdIds(cache)) {
+    if (folder !== 'leases' || !id.startsWith(dataset)) continue
+    const lease = await readRecord(cache, stateFile(cache, 'leases', id), leaseSchema)
+    if (lease && lease.owner === owner && !lease.live) own.push(lease)
+  }
+  return own
 }
 
 /** Keeps it until release(). Pinned again by the same owner: the same pin. Then read READY, as with a lease. */
@@ -119,10 +137,20 @@ export async function readHolds(
   return found
 }
 
+/** In words, for people; undefined: nothing keeps it. */
+export function whyHeld(holds: Holds | undefined): string | undefined {
+  if (holds === undefined) return undefined
+  if (holds.pins.length > 0) return `pinned by ${holds.pins.map((p) => p.owner).join(', ')}`
+  if (holds.leases.length > 0) return `leased by ${holds.leases.map((l) => l.owner).join(', ')}`
+  if (holds.garbled.length > 0) return `held by a garbled record: ${holds.garbled.join(', ')}`
+  return undefined
+}
+
 /** Ends leases and pins: by their id, their owner, or their dataset (its id). Returns what was ended. */
 export async function releaseHolds(
   cache: Cache,
   which: { id?: string; owner?: string; dataset?: string },
+  options: { dryRun?: boolean } = {},
 ): Promise<{ id: string; kind: 'lease' | 'pin'; dataset: string }[]> {
   const ended: { id: string; kind: 'lease' | 'pin'; dataset: string }[] = []
   for await (const [folder, id] of holdIds(cache)) {
@@ -131,7 +159,7 @@ export async function releaseHolds(
     const dataset = id.slice(0, 16)
     const asked = id === which.id || dataset === which.dataset || (hold && hold.owner === which.owner)
     if (!asked) continue
-    await removeRecord(cache, folder, id)
+    if (!options.dryRun) await removeRecord(cache, folder, id)
     ended.push({ id, kind: folder === 'pins' ? 'pin' : 'lease', dataset })
   }
   return ended
