@@ -24,6 +24,8 @@ export const plannedShardSchema = z.strictObject({
   size: count,
   samples: count,
   objects: count,
+  /** Of the bodies. */
+  bytes: count,
   slice: file,
 })
 

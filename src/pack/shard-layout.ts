@@ -47,7 +47,7 @@ export function createShardLayout(options: {
         number = done.splits.at(-1) === sample.split ? number + 1 : 0
         if (number === 0) done.splits.push(sample.split)
         const name = shardNames(sample.split, number).shard
-        const shard = { name, split: sample.split, size: 0, samples: 0, objects: 0 }
+        const shard = { name, split: sample.split, size: 0, samples: 0, objects: 0, bytes: 0 }
         open = { file: await createLineFile(slicePath(options.dir, done.shards.length)), shard, end: 0 }
       }
       await open.file.write(encodeIndexLine(moveSample(line, open.end)))
@@ -55,7 +55,9 @@ export function createShardLayout(options: {
       open.shard.samples++
       open.shard.objects += sample.members.length
       done.objects += sample.members.length
-      for (const member of sample.members) done.bytes += member.size
+      const bytes = sample.members.reduce((sum, member) => sum + member.size, 0)
+      open.shard.bytes += bytes
+      done.bytes += bytes
     },
     async finish(): Promise<Layout> {
       await close()

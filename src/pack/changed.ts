@@ -1,0 +1,54 @@
+import { isLongshoreError, LongshoreError } from '../errors.ts'
+import type { IndexedSample } from '../formats/sample-index.ts'
+import type { ObjectStore } from '../s3/store.ts'
+import { eachOf } from './each-of.ts'
+
+export interface Source {
+  store: ObjectStore
+  /** '' or ending in '/'. */
+  prefix: string
+}
+
+/** An object of SRC is not what was listed, or is gone. */
+export function isSourceChanged(error: unknown, source: Source): error is LongshoreError {
+  if (isLongshoreError(error, 'SOURCE_CHANGED')) return true
+  if (!isLongshoreError(error, 'NOT_FOUND') || error.path === undefined) return false
+  const folder = `${source.store.url}/${source.prefix}`
+  return error.path.startsWith(folder) || `file://${error.path}`.startsWith(folder)
+}
+
+export function sourceChanged(error: LongshoreError): LongshoreError {
+  return new LongshoreError('SOURCE_CHANGED', `an object of SRC changed since it was listed: ${error.path}`, {
+    ...(error.path === undefined ? {} : { path: error.path }),
+    hint: 'Pack into a new prefix, or run again with --on-changed skip to leave it out.',
+    cause: error,
+  })
+}
+
+/**
+ * Looks at every object of a shard once: what changed, and what goes with it because a sample with a member
+ * missing is worse than none. One look a shard, not one a failure: all of them may have changed.
+ */
+export async function findChanged(
+  samples: AsyncIterable<IndexedSample>,
+  source: Source,
+  signal: AbortSignal,
+): Promise<Map<string, string>> {
+  const changed = new Map<string, string>()
+  await eachOf(samples, 16, async ({ members }) => {
+    const lost: string[] = []
+    for (const { source: rel, size, etag } of members) {
+      const now = await source.store.head(source.prefix + rel, { signal })
+      if (now === undefined) changed.set(rel, 'gone since it was listed')
+      else if (now.size !== size || (etag !== undefined && now.etag !== etag)) {
+        changed.set(rel, 'changed since it was listed')
+      } else continue
+      lost.push(rel)
+    }
+    if (lost.length === 0) return
+    for (const { source: rel } of members) {
+      if (!changed.has(rel)) changed.set(rel, `its sample lost ${lost.join(', ')}`)
+    }
+  })
+  return changed
+}

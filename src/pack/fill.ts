@@ -1,0 +1,111 @@
+import type { Progress } from '../progress.ts'
+import { BLOCK_BYTES } from '../transfer/types.ts'
+import { findChanged, isSourceChanged, type Source, sourceChanged } from './changed.ts'
+import { type Desk, writeRecord } from './documents.ts'
+import { eachOf } from './each-of.ts'
+import { createGate, type Gate } from './gate.ts'
+import { partSizeFor } from './parts.ts'
+import { type PlanHead, planKeys, type ShardResult } from './plan-schema.ts'
+import { measure, readSlice } from './slices.ts'
+import { uploadShard } from './upload-shard.ts'
+import { writeIndexes } from './write-index.ts'
+
+export interface FillOptions {
+  source: Source
+  plan: PlanHead
+  /** Numbers of the shards to do. */
+  shards: readonly number[]
+  onChanged: 'fail' | 'skip'
+  /** bytes; undefined: 8 MiB */
+  partSize: number | undefined
+  /** bytes; the engine's budget */
+  memory: number
+  /** The plan was there before this run: so may be uploads. */
+  resumed: boolean
+  progress: Progress
+  /** Counts the checks that objects passed. */
+  checks: Record<string, number>
+}
+
+/** Shards worked on at once: the end of one (indexes, naming) hides behind the bytes of the next. */
+const OPEN_SHARDS = 3
+
+/** Fills the given shards of a frozen plan. Rejects with the first failure, after clearing up. */
+export async function fillShards(desk: Desk, options: FillOptions): Promise<void> {
+  // A failed shard stops the others: what they have is cleared up, what is finished is kept.
+  const stop = new AbortController()
+  const signal = AbortSignal.any([desk.signal, stop.signal])
+  const gate = createGate(Math.max(2, Math.floor(options.memory / (options.partSize ?? BLOCK_BYTES)) + 2))
+  await eachOf(options.shards, OPEN_SHARDS, async (i) => {
+    try {
+      await fillShard({ ...desk, signal }, i, gate, options)
+    } catch (error) {
+      if (!stop.signal.aborted) stop.abort(error)
+      throw stop.signal.reason
+    }
+  })
+}
+
+async function fillShard(desk: Desk, i: number, gate: Gate, options: FillOptions): Promise<void> {
+  const { source, plan } = options
+  const without = new Map<string, string>()
+  for (;;) {
+    try {
+      await fillWithout(desk, i, without, gate, options)
+      return
+    } catch (error) {
+      if (!isSourceChanged(error, source) || desk.signal.aborted) throw error
+      if (options.onChanged === 'fail') throw sourceChanged(error)
+      const before = without.size
+      const changed = await findChanged(readSlice(desk, plan, i, without), source, desk.signal)
+      for (const [key, reason] of changed) without.set(key, reason)
+      // It changed and changed back: nothing to leave out, and no way to tell what was read.
+      if (without.size === before) throw sourceChanged(error)
+    }
+  }
+}
+
+async function fillWithout(
+  desk: Desk,
+  i: number,
+  without: ReadonlyMap<string, string>,
+  gate: Gate,
+  options: FillOptions,
+): Promise<void> {
+  const { source, plan, progress } = options
+  const planned = plan.shards[i]
+  if (planned === undefined) return
+  const keys = planKeys(desk.prefix)
+  const read = () => readSlice(desk, plan, i, without)
+  const { size, bytes, samples, objects } = without.size === 0 ? planned : await measure(read())
+  const left = [...without].map(([key, reason]) => ({ key, reason }))
+  const finish = async (shard: ShardResult['shard']): Promise<void> => {
+    const result: ShardResult = { format: 'longshore-shard', version: 1, shard, objects, bytes, left }
+    await writeRecord(desk, keys.result(plan.digest, i), result)
+  }
+  if (samples === 0) return await finish(null)
+  const { name, split } = planned
+  const stem = name.slice(0, -'.tar'.length)
+  await uploadShard(desk, read(), {
+    key: desk.prefix + name,
+    size,
+    partSize: partSizeFor(size, options.partSize),
+    store: desk.engine.attach(source.store),
+    prefix: source.prefix,
+    gate,
+    mayBeOpen: options.resumed,
+    async beforeName(sums) {
+      const names = { index: `${stem}.index.jsonl`, dali: `${stem}.idx` }
+      const etags = source.store.kind === 's3'
+      const entry = await writeIndexes(desk, { name, split, size, samples, ...sums }, { names, etags, read })
+      await finish(entry)
+    },
+    onPart(part, done) {
+      progress.done({ bytes: part.length, objects: part.objects })
+      for (const [check, times] of Object.entries(done.checks)) {
+        options.checks[check] = (options.checks[check] ?? 0) + times
+      }
+    },
+  })
+  progress.item('shard', { name, size, samples, left: left.length })
+}
