@@ -38,8 +38,10 @@ export interface Definition<S extends Specs> {
   takesCommand?: boolean
   /** It writes raw bytes to stdout, so there is no --json. */
   writesBytes?: boolean
-  /** Finished things are told on stderr without -v, and no bar is drawn under somebody else's output. */
-  runsAlong?: boolean
+  /** Finished things are told on stderr without -v: they are its news. */
+  tellsItems?: boolean
+  /** Its own lines, or a trainer's, share the terminal: a bar would be in their way. */
+  drawsNoBar?: boolean
   summary: string
   description: string
   examples: readonly string[]

@@ -58,7 +58,7 @@ export async function runRequest(request: Request, argv: readonly string[]): Pro
       log,
       writeJson: json ? output.json : undefined,
       stderr: process.stderr,
-      showItems: definition.runsAlong === true && !globals.quiet,
+      showItems: definition.tellsItems === true && !globals.quiet,
     })
     const context: CommandContext = {
       signal: signals.signal,
@@ -136,7 +136,7 @@ function progressMode(globals: GlobalValues, { definition }: Request): 'bar' | '
   if (globals.json) return 'json'
   if (globals.progress !== 'auto') return globals.progress
   // A bar under a trainer's own output, or under bytes on the same terminal, would only be in the way.
-  const shared = definition.runsAlong === true || (definition.writesBytes === true && process.stdout.isTTY)
+  const shared = definition.drawsNoBar === true || (definition.writesBytes === true && process.stdout.isTTY)
   const terminal = process.stderr.isTTY && process.env.TERM !== 'dumb' && globals.logFormat === 'text'
   return terminal && !shared ? 'bar' : 'plain'
 }

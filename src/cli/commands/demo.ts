@@ -1,4 +1,6 @@
+import type { DemoStep } from '../../commands/demo.ts'
 import { defineCommand } from '../command.ts'
+import { demoLines, stepLine } from '../demo-report.ts'
 import { flag, value } from '../spec.ts'
 import { parseCount } from '../units.ts'
 
@@ -19,9 +21,14 @@ export const demoCommand = defineCommand({
     }),
     keep: flag('--keep', 'keep the temporary folder and say where it is'),
   },
-  async run({ values, context }) {
+  drawsNoBar: true,
+  async run({ values, globals, context, output }) {
     const { demo } = await import('../../commands/demo.ts')
-    const report = await demo(values, context)
-    return { exit: report.exit, lines: report.lines, report: { ...report, lines: undefined } }
+    const onStep = (step: DemoStep): void => {
+      context.progress.item('step', { name: step.name, seconds: step.seconds, ...step.facts })
+      if (!globals.json) output.line(stepLine(step))
+    }
+    const report = await demo({ ...values, onStep }, context)
+    return { exit: report.exit, lines: demoLines(report), report }
   },
 })

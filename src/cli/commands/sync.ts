@@ -9,7 +9,8 @@ export const syncCommand = defineCommand({
   least: 2,
   most: 2,
   takesCommand: true,
-  runsAlong: true,
+  tellsItems: true,
+  drawsNoBar: true,
   summary: 'finished checkpoints to S3, while the job runs',
   description:
     'Watches DIR and commits each finished checkpoint to DST, until it is stopped. SIGTERM drains: the exit status says whether everything finished was committed (0) or not (75). With CMD: runs it, commits while it runs, drains after it and ends with its status.',

@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** Files of one folder; more of them make every filesystem slow. */
+const FOLDER_FILES = 500
+
+/**
+ * Makes `count` small files below `dir`, pairs of a picture's bytes and its label, always the same ones:
+ * 4 to 16 KiB and some dozens of bytes. Returns the bytes written.
+ */
+export async function makeFiles(
+  dir: string,
+  options: { count: number; signal: AbortSignal; onFile(bytes: number): void },
+): Promise<number> {
+  let written = 0
+  for (let i = 0; i < options.count; i++) {
+    options.signal.throwIfAborted()
+    const sample = i >> 1
+    const folder = join(dir, `part-${String(Math.floor(i / FOLDER_FILES)).padStart(3, '0')}`)
+    if (i % FOLDER_FILES === 0) await mkdir(folder, { recursive: true })
+    const stem = join(folder, `sample-${String(sample).padStart(6, '0')}`)
+    const body =
+      i % 2 === 0 ? picture(sample) : Buffer.from(`${JSON.stringify({ label: sample % 10, id: sample })}\n`)
+    await writeFile(`${stem}.${i % 2 === 0 ? 'jpg' : 'json'}`, body)
+    written += body.length
+    options.onFile(body.length)
+  }
+  return written
+}
+
+/** Bytes that look random, so that nothing on the way can squeeze them, and are the same in every run. */
+function picture(sample: number): Buffer {
+  const size = 4096 + ((sample * 2654435761) % 12289)
+  return noise(`picture ${sample}`, size)
+}
+
+/** `size` bytes that follow from `seed` alone. */
+export function noise(seed: string, size: number): Buffer {
+  return createHash('shake256', { outputLength: size }).update(seed).digest()
+}
