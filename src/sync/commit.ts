@@ -45,7 +45,8 @@ export async function commitCheckpoint(
   if (newestCommit(writer.commits.values())?.seq === head.seq) {
     for (const pointer of uploaded.staged.pointers) writer.unmirrored.set(pointer.path, pointer.bytes)
   }
-  await mirrorPointers(writer, { signal: options.signal, progress })
+  // Only a takeover stops it, and then the commit stands: the next call says so.
+  await mirrorPointers(writer, { signal: options.signal, progress }).catch(() => undefined)
   return head
 }
 

@@ -13,8 +13,6 @@ import { uploadParts } from './upload-parts.ts'
 import { putWhole } from './upload-put.ts'
 import { crcOfFile, markSource } from './upload-source.ts'
 
-/** bytes; above it a file goes up in parts */
-const MULTIPART_ABOVE = 16 * 1024 * 1024
 /** Fresh keys tried before giving up: only answers lost again and again use them up. */
 const FRESH_KEYS = 3
 
@@ -23,6 +21,7 @@ export interface UploadJob {
   signal: AbortSignal
   progress: Progress
   partSize: number
+  multipartAbove: number
   /** `.longshore/objects/<epoch>-<nonce>/` */
   objects: string
   /** Keys that this upload holds. */
@@ -96,7 +95,9 @@ async function findNamed(
 
 async function place(writer: LogWriter, file: StagedFile, job: UploadJob): Promise<UploadedFile> {
   const journal =
-    file.size > MULTIPART_ABOVE ? await openJournal(writer, file, { stateDir: writer.stateDir }) : undefined
+    file.size > job.multipartAbove
+      ? await openJournal(writer, file, { stateDir: writer.stateDir })
+      : undefined
   if (journal) job.journals.push(journal.path)
   // A store whose Complete overwrites may only complete to keys that nobody else can have.
   const ownPath = journal === undefined || writer.conditional === 'all'

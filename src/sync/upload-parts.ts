@@ -1,4 +1,4 @@
-import { crc32Combine } from '../checksum/crc32.ts'
+import { crc32Combine, crcBase64 } from '../checksum/crc32.ts'
 import { LongshoreError } from '../errors.ts'
 import type { UploadedPart } from '../s3/store.ts'
 import type { Transfer } from '../transfer/types.ts'
@@ -38,6 +38,10 @@ export async function uploadParts(writer: LogWriter, file: StagedFile, job: Part
   await confirmSource(file, before, { crc32, signal })
   const outcome = await complete(writer, file, job, parts)
   if (outcome.status === 'written') {
+    // After a lost answer the store takes size and number of parts for proof; another writer's may have the same.
+    const info = await writer.store.head(writer.prefix + job.key, { signal })
+    if (info?.checksums.crc32 !== undefined && info.checksums.crc32 !== crcBase64(crc32))
+      return { status: 'taken' }
     await noteDone(journal, { etag: outcome.etag, crc32 })
     return { status: 'moved', crc32 }
   }

@@ -10,7 +10,6 @@ import { findKnownCommit, type KnownFile } from './upload-known.ts'
 
 /** bytes */
 const PART_SIZE = 16 * 1024 * 1024
-/** Files of one checkpoint under way at once; the engine bounds bytes and requests over all of them. */
 const FILES_AT_ONCE = 16
 
 export interface UploadOptions {
@@ -18,6 +17,10 @@ export interface UploadOptions {
   progress?: Progress | undefined
   /** bytes; at least 5 MiB, grows where 10,000 parts would not do. Default 16 MiB. */
   partSize?: number | undefined
+  /** bytes; larger files go up in parts. Default 16 MiB. */
+  multipartAbove?: number | undefined
+  /** Files under way at once; the engine bounds bytes and requests over all of them. Default 16. */
+  filesAtOnce?: number | undefined
 }
 
 /** Every byte is in the bucket; nothing says so yet. Goes to commitCheckpoint, or to abandonUpload. */
@@ -58,6 +61,7 @@ export async function uploadCheckpoint(
     signal: AbortSignal.any([options.signal, stop.signal]),
     progress: options.progress ?? SILENT,
     partSize: options.partSize ?? PART_SIZE,
+    multipartAbove: options.multipartAbove ?? PART_SIZE,
     // Not the writer's nonce alone: a path that comes again in the next checkpoint needs another key.
     objects: `${STATE_FOLDER}/objects/${writer.own}-${randomBytes(8).toString('hex')}/`,
     pinned: [],
@@ -79,15 +83,18 @@ export async function uploadCheckpoint(
     }
   }
   try {
-    const workers = Array.from({ length: Math.min(FILES_AT_ONCE, staged.files.length) }, async () => {
-      try {
-        await work()
-      } catch (error) {
-        // The first failure is the reason; the others only stop because of it.
-        stop.abort(error)
-        throw error
-      }
-    })
+    const workers = Array.from(
+      { length: Math.min(options.filesAtOnce ?? FILES_AT_ONCE, staged.files.length) },
+      async () => {
+        try {
+          await work()
+        } catch (error) {
+          // The first failure is the reason; the others only stop because of it.
+          stop.abort(error)
+          throw error
+        }
+      },
+    )
     // All of them end before anything is let go: a straggler must not put something at a key that is free again.
     const failed = (await Promise.allSettled(workers)).some((end) => end.status === 'rejected')
     if (failed) throw options.signal.aborted ? options.signal.reason : stop.signal.reason
