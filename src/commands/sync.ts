@@ -1,3 +1,10 @@
+import { resolve } from 'node:path'
+import { isLongshoreError, LongshoreError } from '../errors.ts'
+import { createDrain, type Drain } from '../sync/drain.ts'
+import { runSidecar, type SidecarOptions, type SidecarResult } from '../sync/sidecar.ts'
+import { estimateSync } from '../sync/sidecar-estimate.ts'
+import { openRemote } from '../sync/sidecar-remote.ts'
+import { runChild } from './child.ts'
 import type { CommandContext, Estimate } from './context.ts'
 
 export interface SyncOptions {
@@ -36,4 +43,137 @@ export interface SyncReport {
   exit: number
 }
 
-export declare function sync(options: SyncOptions, context: CommandContext): Promise<SyncReport>
+/** ms: what a launcher leaves between SIGTERM and SIGKILL (Kubernetes: 30 s), less a margin. */
+const AFTER_SIGNAL = 25_000
+
+/**
+ * Commits finished checkpoints of DIR to DST until it is stopped, or CMD has ended. Throws LOCKED, SUPERSEDED
+ * (exit 6), and what is wrong with the destination before anything starts; later failures are tried again.
+ */
+export async function sync(options: SyncOptions, context: CommandContext): Promise<SyncReport> {
+  const started = performance.now()
+  check(options)
+  const dir = resolve(options.dir)
+  const { default: picomatch } = await import('picomatch')
+  const glob = (globs: string | string[]) => picomatch(globs, { dot: true, basename: true })
+  const rules = {
+    dir,
+    layout: options.layout === 'auto' && options.marker !== undefined ? 'marker' : options.layout,
+    marker: options.marker === undefined ? undefined : glob(options.marker),
+    also: options.also.length === 0 ? undefined : glob(options.also),
+    settle: options.settle,
+    scanInterval: options.scanInterval,
+  }
+  const remote = await openRemote({ ...context, ...options, dir })
+  const done = (result: SidecarResult, more: { exit: number; estimate?: Estimate }): SyncReport => ({
+    destination: remote.url,
+    epoch: result.epoch,
+    committed: result.committed.map(({ name, step, seq, bytes, files }) => ({
+      name,
+      step,
+      seq,
+      bytes,
+      files,
+    })),
+    pending: result.pending,
+    retired: result.retired,
+    bytes: result.bytes,
+    requests: { ...remote.log.engine.stats.requests },
+    retries: remote.log.engine.stats.retries,
+    seconds: (performance.now() - started) / 1000,
+    ...more,
+  })
+  try {
+    if (context.dryRun) {
+      const { pending, estimate } = await estimateSync({ ...rules, log: remote.log, ...context })
+      const nothing = { epoch: remote.log.epoch, committed: [], retired: [], bytes: 0 }
+      return done({ ...nothing, pending }, { exit: 0, estimate })
+    }
+    const conditional = await remote.probe(context.signal)
+    const { keepLast, keepEvery, once } = options
+    const { progress, partSize } = context
+    const side = { ...rules, keepLast, keepEvery, once, progress, partSize, log: remote.log, conditional }
+    if (options.command !== undefined) return await alongside(options.command, side)
+    const result = await until(side)
+    return done(result, { exit: result.pending.length > 0 ? 75 : 0 })
+  } finally {
+    await remote.close()
+  }
+
+  /** Without CMD: a signal begins the drain. */
+  async function until(side: Omit<SidecarOptions, 'drain'>): Promise<SidecarResult> {
+    const drain = createDrain()
+    const onSignal = (): void => {
+      drain.begin({ final: false })
+      drain.limit(options.drainTimeout ?? AFTER_SIGNAL)
+    }
+    if (context.signal.aborted) onSignal()
+    context.signal.addEventListener('abort', onSignal, { once: true })
+    try {
+      return await runSidecar({ ...side, drain })
+    } finally {
+      context.signal.removeEventListener('abort', onSignal)
+      drain.dispose()
+    }
+  }
+
+  /** With CMD: signals are CMD's; its end begins the drain, and its status is ours. */
+  async function alongside(command: string[], side: Omit<SidecarOptions, 'drain'>): Promise<SyncReport> {
+    const drain = createDrain()
+    const sidecar = runSidecar({ ...side, drain }).then(
+      (result) => ({ result, error: undefined }),
+      (error: unknown) => ({ result: undefined, error }),
+    )
+    void sidecar.then(({ error }) => {
+      // CMD is not ended for it: hours of training outweigh one copy.
+      if (error !== undefined && !drain.ask.aborted) {
+        const why = error instanceof Error ? error.message : String(error)
+        context.progress.warn(`checkpoints are no longer committed: ${why}`, {
+          hint: 'The command goes on; longshore ends with an error after it.',
+        })
+      }
+    })
+    try {
+      const { status, problem } = await runChild(command, context)
+      if (problem !== undefined) context.progress.warn(problem)
+      limitAfterCommand(drain, options, context)
+      drain.begin({ final: true })
+      const { result, error } = await sidecar
+      if (result === undefined) {
+        if (status === 0) throw error
+        const none = { epoch: remote.log.epoch, committed: [], pending: [], retired: [], bytes: 0 }
+        if (isLongshoreError(error))
+          context.progress.warn(error.message, { ...(error.hint ? { hint: error.hint } : {}) })
+        return done(none, { exit: status })
+      }
+      return done(result, { exit: status === 0 && result.pending.length > 0 ? 75 : status })
+    } finally {
+      drain.begin({ final: true })
+      drain.dispose()
+    }
+  }
+}
+
+/** Unlimited, unless it was given or a signal has come: whoever sent it will not wait for ever. */
+function limitAfterCommand(drain: Drain, options: SyncOptions, context: CommandContext): void {
+  if (options.drainTimeout !== undefined) drain.limit(options.drainTimeout)
+  else if (context.signal.aborted) drain.limit(AFTER_SIGNAL)
+  else context.signal.addEventListener('abort', () => drain.limit(AFTER_SIGNAL), { once: true })
+}
+
+function check(options: SyncOptions): void {
+  const usage = (message: string, hint: string): LongshoreError =>
+    new LongshoreError('USAGE', message, { hint })
+  if (options.layout === 'marker' && options.marker === undefined) {
+    throw usage('--layout marker needs --marker GLOB', "for example --marker '*/DONE'")
+  }
+  if (options.marker !== undefined && !['auto', 'marker'].includes(options.layout)) {
+    throw usage(`--marker is of no use to --layout ${options.layout}`, 'leave one of the two out')
+  }
+  if (options.keepEvery !== undefined && options.keepLast === undefined) {
+    throw usage('--keep-every needs --keep-last N', 'without it every checkpoint is kept anyway')
+  }
+  if (options.once && options.command !== undefined) {
+    throw usage('--once takes no command', 'without --once, the last look comes after the command has ended')
+  }
+}

@@ -4,7 +4,7 @@ import type { StagedCheckpoint } from './types.ts'
 /** The last file of a stage folder to be written: what it says is held is held. */
 export const STAGE_RECORD = 'stage.json'
 
-const digits = z.string().regex(/^\d{1,20}$/)
+const digits = z.string().regex(/^-?\d{1,20}$/)
 const relative = z
   .string()
   .min(1)
@@ -12,6 +12,7 @@ const relative = z
 
 const recordSchema = z.strictObject({
   version: z.literal(1),
+  run: z.string(),
   epoch: z.number().int().nonnegative(),
   name: relative,
   step: z.number().int().nonnegative().nullable(),
@@ -33,15 +34,20 @@ const recordSchema = z.strictObject({
 })
 
 export interface StageRecord {
+  run: string
   epoch: number
   /** `staged` holds the file's place in the folder: its index. */
   checkpoint: StagedCheckpoint
 }
 
-export function encodeStageRecord(checkpoint: StagedCheckpoint, { epoch }: { epoch: number }): string {
+export function encodeStageRecord(
+  checkpoint: StagedCheckpoint,
+  { run, epoch }: { run: string; epoch: number },
+): string {
   const { name, step, layout, ordinal } = checkpoint
   return JSON.stringify({
     version: 1,
+    run,
     epoch,
     name,
     step,
@@ -59,8 +65,9 @@ export function encodeStageRecord(checkpoint: StagedCheckpoint, { epoch }: { epo
 /** undefined: not a whole record of this version. */
 export function decodeStageRecord(text: string): StageRecord | undefined {
   try {
-    const { epoch, version: _, files, pointers, ...rest } = recordSchema.parse(JSON.parse(text))
+    const { run, epoch, version: _, files, pointers, ...rest } = recordSchema.parse(JSON.parse(text))
     return {
+      run,
       epoch,
       checkpoint: {
         ...rest,

@@ -8,7 +8,8 @@ import type { StagedCheckpoint } from './types.ts'
 
 export interface Recovered {
   staged: Staged
-  /** In which it was staged. */
+  /** Where and in which epoch it was to be committed. */
+  run: string
   epoch: number
 }
 
@@ -23,12 +24,12 @@ export async function recoverStage(dir: string): Promise<Recovered[]> {
     const text = await readFile(join(folder, STAGE_RECORD), 'utf8').catch(() => undefined)
     const record = text === undefined ? undefined : decodeStageRecord(text)
     if (record === undefined) continue
-    const { checkpoint, epoch } = record
+    const { checkpoint, run, epoch } = record
     for (const file of checkpoint.files) file.staged = join(folder, file.staged)
     const bytes = checkpoint.files.reduce((sum, file) => sum + file.size, 0)
     const identity = identityOfStaged(checkpoint)
     const staged: Staged = { checkpoint, folder, identity, bytes, stamps: new Map() }
-    if (await isStagedWhole(staged)) found.push({ staged, epoch })
+    if (await isStagedWhole(staged)) found.push({ staged, run, epoch })
   }
   await cleanStage(dir, new Set(found.map(({ staged }) => staged.folder ?? '')))
   return found.sort((a, b) => a.epoch - b.epoch || a.staged.checkpoint.ordinal - b.staged.checkpoint.ordinal)
@@ -37,7 +38,7 @@ export async function recoverStage(dir: string): Promise<Recovered[]> {
 /** Takes a recovered checkpoint into this run: a crash from here on finds it as this run's. */
 export async function adoptStaged(
   staged: Staged,
-  options: { epoch: number; ordinal: number },
+  options: { run: string; epoch: number; ordinal: number },
 ): Promise<void> {
   staged.checkpoint.ordinal = options.ordinal
   if (staged.folder === undefined) return

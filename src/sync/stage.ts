@@ -28,7 +28,8 @@ export interface StageOptions {
   dir: string
   layout: string
   ordinal: number
-  /** The writer's epoch: tells the leavings of this run from those of an attempt that others have overtaken. */
+  /** The destination's URL, and the writer's epoch there: tells what an overtaken attempt left from our own. */
+  run: string
   epoch: number
   signal?: AbortSignal | undefined
   /** Test seam: link(2). */
@@ -53,7 +54,12 @@ export async function stageCheckpoint(
   options: StageOptions,
 ): Promise<Staged | undefined> {
   const folder = join(stageRoot(options.dir), randomBytes(8).toString('hex'))
-  await mkdir(folder, { recursive: true })
+  // Not recursive from the top: a DIR that is removed or unmounted now must not be made anew under its mount point.
+  for (const each of [join(options.dir, STATE_FOLDER), stageRoot(options.dir), folder]) {
+    await mkdir(each).catch((error: unknown) => {
+      if (errorCode(error) !== 'EEXIST') throw error
+    })
+  }
   const staged = describeCandidate(candidate, options)
   try {
     await eachFile(staged, options, async (file, at) => {
@@ -63,10 +69,7 @@ export async function stageCheckpoint(
     })
     if (!(await settleStamps(staged, candidate, options))) return await discard(folder)
     await syncDir(folder)
-    await writeFileDurable(
-      join(folder, STAGE_RECORD),
-      encodeStageRecord(staged.checkpoint, { epoch: options.epoch }),
-    )
+    await writeFileDurable(join(folder, STAGE_RECORD), encodeStageRecord(staged.checkpoint, options))
     await syncDir(stageRoot(options.dir))
     return { ...staged, folder }
   } catch (error) {

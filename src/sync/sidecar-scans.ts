@@ -1,0 +1,236 @@
+import { lstat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isLongshoreError } from '../errors.ts'
+import { freeSpace } from '../fs/space.ts'
+import { createAlso } from './also.ts'
+import { checkEpoch, type LogWriter } from './epoch.ts'
+import type { Candidate } from './layouts/layout.ts'
+import { placeUrl } from './log.ts'
+import type { Scanner } from './scan.ts'
+import type { Wake } from './scan-watch.ts'
+import type { SidecarOptions } from './sidecar.ts'
+import type { Home } from './sidecar-home.ts'
+import { createJudge, type Judged } from './sidecar-judge.ts'
+import { findSame } from './sidecar-known.ts'
+import { dropOverCap, type Pending, type Queue } from './sidecar-queue.ts'
+import { lastOrdinal } from './sidecar-recover.ts'
+import type { Say } from './sidecar-say.ts'
+import { createWaiting, type Waiting } from './sidecar-waiting.ts'
+import { describeCandidate, stageCheckpoint, unstage } from './stage.ts'
+
+export interface ScansOptions extends SidecarOptions {
+  writer: LogWriter
+  scanner: Scanner
+  queue: Queue
+  /** name → identity of what is staged or committed */
+  handled: Map<string, string>
+  home: Home
+  say: Say
+  wake: Wake
+  added: Wake
+  signal: AbortSignal
+  showStatus(): Promise<void>
+}
+
+export interface Scans {
+  /** Ends after the drain's last look. */
+  done: Promise<void>
+  /** A pending checkpoint was rewritten or taken away. */
+  gone(entry: Pending): Promise<void>
+}
+
+/** No `judged` and no `error`: there is no DIR. */
+interface Pass {
+  judged?: Judged
+  error?: unknown
+}
+
+/** ms between two passes, whatever events say */
+const LEAST_GAP = 50
+/** ms between two looks at whether another writer took over */
+const EPOCH_EVERY = 60_000
+
+/** The sidecar's eyes: scan, judge, stage; again and again until the drain has had its last look. */
+export function runScans(options: ScansOptions): Scans {
+  const { dir, scanner, queue, handled, drain, say, signal, progress, writer } = options
+  const rescan = Math.min(options.scanInterval, 1_000)
+  const also = options.also ?? (() => false)
+  const judge = createJudge({
+    dir,
+    layout: options.layout,
+    marker: options.marker,
+    also,
+    settle: options.settle,
+    rescan,
+  })
+  const copies = createAlso({
+    dir,
+    writer,
+    also,
+    settle: options.settle,
+    partSize: options.partSize ?? 16 * 1024 * 1024,
+    progress,
+    say,
+  })
+  const waiting: Waiting = createWaiting(say)
+  let ordinal = Math.max(
+    lastOrdinal(writer),
+    ...queue.pending.map((entry) => entry.staged.checkpoint.ordinal),
+  )
+  let hot: ReadonlySet<string> = new Set()
+  let layout = ''
+  let gone = false
+  return { done: loop(), gone: onGone }
+
+  async function loop(): Promise<void> {
+    let ending: { since: number; passes: number } | undefined
+    let epochAt = performance.now()
+    for (;;) {
+      signal.throwIfAborted()
+      if (ending === undefined && (options.once || drain.ask.aborted)) {
+        ending = { since: performance.now(), passes: 0 }
+      }
+      // CMD's end may come while a signal's drain is already under way: the settled rule changes with it.
+      const final = drain.final
+      const { judged, error } = await pass({ full: ending !== undefined, final })
+      if (ending !== undefined && ++ending.passes >= 2 && isOver(ending, { judged, error }, final)) {
+        // The last look must not end as if there were nothing to see.
+        if (error !== undefined) throw error
+        for (const each of judged?.unsettled ?? []) {
+          say.once(`${each.name} was still being written: it is not committed`, { path: each.name })
+        }
+        waiting.tellAll(judged?.waiting ?? [])
+        return
+      }
+      if (performance.now() - epochAt > EPOCH_EVERY) {
+        epochAt = performance.now()
+        await stillOwner()
+      }
+      const pace = ending === undefined ? options.scanInterval : rescan
+      const interrupts = ending === undefined ? AbortSignal.any([signal, drain.ask]) : signal
+      await options.wake.wait(pace, interrupts)
+      if (!signal.aborted) await sleep(LEAST_GAP)
+    }
+  }
+
+  /** Whether there is nothing to wait for: what still changes now is not complete now. */
+  function isOver(
+    ending: { since: number; passes: number },
+    { judged, error }: Pass,
+    final: boolean,
+  ): boolean {
+    if (error === undefined && (judged === undefined || judged.unsettled.length === 0)) return true
+    const patience = (final ? rescan : Math.max(rescan, options.settle)) + 2 * rescan + 1_000
+    return ending.passes >= 3 && performance.now() - ending.since > patience
+  }
+
+  async function pass({ full, final }: { full: boolean; final: boolean }): Promise<Pass> {
+    try {
+      const tree =
+        (await options.home.ensure(signal)) === 'missing'
+          ? undefined
+          : await scanner.scan({ signal, full, hot })
+      if (tree === undefined) {
+        onMissing()
+        return {}
+      }
+      if (gone) progress.warn(`${dir} is back`, { path: dir })
+      gone = false
+      const judged = await judge.judge(tree, handled, { final })
+      hot = judged.hot
+      if (judged.layout !== layout) {
+        layout = judged.layout
+        progress.item('layout', { layout })
+      }
+      for (const candidate of judged.ready) await take(candidate)
+      waiting.look(judged.waiting, tree.at)
+      if (options.also !== undefined) await copies.copy(tree, { all: full, holds: judged.holds, signal })
+      return { judged }
+    } catch (error) {
+      if (signal.aborted || isLongshoreError(error, 'LOCKED') || isLongshoreError(error, 'SUPERSEDED'))
+        throw error
+      say.failure(`${dir} can not be looked at now`, error)
+      return { error }
+    }
+  }
+
+  async function take(candidate: Candidate): Promise<void> {
+    const about = { dir, layout, ordinal: ordinal + 1, run: placeUrl(writer), epoch: writer.own, signal }
+    const described = describeCandidate(candidate, about)
+    if (findSame(writer, described) !== undefined) {
+      handled.set(candidate.name, described.identity)
+      return
+    }
+    const staged = await stageCheckpoint(candidate, about)
+    for (const { path } of candidate.files) await scanner.absorb(path)
+    // It changed while it was being held: the next pass sees what it is now.
+    if (staged === undefined) return
+    if (staged.folder === undefined) {
+      say.once(
+        `${dir} takes no hard links: checkpoints are read in place, and rotation may outrun the upload`,
+        {
+          path: dir,
+          hint: 'Run the sidecar as the user who writes the checkpoints, on the same filesystem.',
+        },
+      )
+    }
+    ordinal += 1
+    handled.set(candidate.name, staged.identity)
+    queue.add(staged)
+    const { name, step, files } = staged.checkpoint
+    progress.item('staged', { name, step, ordinal, bytes: staged.bytes, files: files.length })
+    const free = options.freeBytes ?? (async () => (await freeSpace(dir)).bytes)
+    for (const dropped of await dropOverCap(queue, free)) {
+      progress.warn(`${dropped.name} was let go before it was committed: the writer outruns the upload`, {
+        path: dropped.name,
+        hint: 'Save less often, or give the sidecar more bandwidth or disk.',
+      })
+    }
+    options.added.poke()
+    await options.showStatus()
+  }
+
+  function onMissing(): void {
+    if (!gone) {
+      progress.warn(`${dir} is gone: what is in ${placeUrl(writer)} stays. Waiting for it to come back`, {
+        path: dir,
+      })
+    }
+    gone = true
+    options.wake.close()
+  }
+
+  async function onGone({ staged }: Pending): Promise<void> {
+    const { name, files } = staged.checkpoint
+    handled.delete(name)
+    await unstage(staged)
+    let left = false
+    for (const file of files) {
+      if (file.symlink === undefined)
+        left ||= await lstat(join(dir, file.path)).then(
+          () => true,
+          () => false,
+        )
+    }
+    if (left) {
+      say.once(`${name} was written to before it was uploaded: it is looked at again`, {
+        path: name,
+        hint: 'Give each checkpoint a name of its own, or write it under another name and rename it.',
+      })
+    } else {
+      queue.lost.push(name)
+      progress.warn(`${name} was taken away before it was committed`, { path: name })
+    }
+    options.wake.poke()
+  }
+
+  async function stillOwner(): Promise<void> {
+    try {
+      await checkEpoch(writer, { signal })
+    } catch (error) {
+      if (isLongshoreError(error, 'SUPERSEDED') || signal.aborted) throw error
+      say.failure(`${placeUrl(writer)} can not be reached`, error)
+    }
+  }
+}

@@ -1,0 +1,199 @@
+import { hostname } from 'node:os'
+import { isLongshoreError, LongshoreError } from '../errors.ts'
+import type { Progress } from '../progress.ts'
+import type { Drain } from './drain.ts'
+import { takeOver } from './epoch.ts'
+import { type CheckpointLog, type CommitHead, placeUrl } from './log.ts'
+import type { Conditional } from './probe.ts'
+import { finishRetired, type KeepPolicy } from './retire.ts'
+import { createScanner } from './scan.ts'
+import { watchFolder } from './scan-watch.ts'
+import { createHome } from './sidecar-home.ts'
+import { createQueue } from './sidecar-queue.ts'
+import { recoverPending } from './sidecar-recover.ts'
+import { createSay } from './sidecar-say.ts'
+import { runScans } from './sidecar-scans.ts'
+import { runUploader } from './sidecar-upload.ts'
+import { unstage } from './stage.ts'
+import { writeSyncStatus } from './status-file.ts'
+import { abortDeadUploads } from './upload-abort.ts'
+
+export interface SidecarOptions extends KeepPolicy {
+  /** absolute */
+  dir: string
+  /** Read, not yet taken over. */
+  log: CheckpointLog
+  conditional: Conditional
+  progress: Progress
+  drain: Drain
+  once: boolean
+  layout: string
+  marker?: ((path: string) => boolean) | undefined
+  also?: ((path: string) => boolean) | undefined
+  /** ms */
+  settle: number
+  /** ms */
+  scanInterval: number
+  /** bytes */
+  partSize?: number | undefined
+  /** Test seams: no filesystem events at all; how much space is free. */
+  watch?: boolean | undefined
+  freeBytes?: (() => Promise<number>) | undefined
+}
+
+export interface SidecarResult {
+  epoch: number
+  committed: CommitHead[]
+  /** Complete once, not committed. */
+  pending: string[]
+  retired: string[]
+  /** bytes that went up for checkpoints */
+  bytes: number
+}
+
+/**
+ * Watches DIR and commits what is complete, until the drain says so. Scanning goes on while an upload runs, so
+ * that a checkpoint is staged before its writer rotates it away. Throws LOCKED and SUPERSEDED; whatever else
+ * goes wrong with an upload is said and tried again.
+ */
+export async function runSidecar(options: SidecarOptions): Promise<SidecarResult> {
+  const { dir, log, drain, progress } = options
+  const say = createSay(progress)
+  const home = createHome(dir)
+  const wake = watchFolder(dir, { enabled: options.watch !== false })
+  const added = watchFolder(dir, { enabled: false })
+  const queue = createQueue()
+  const result: SidecarResult = { epoch: 0, committed: queue.committed, pending: [], retired: [], bytes: 0 }
+  // One side's failure ends the other: a sidecar that only scans, or only uploads, would be a silent stop.
+  const failed = new AbortController()
+  const signal = AbortSignal.any([drain.stop, failed.signal])
+  try {
+    const there = await waitForDir()
+    if (!there) return result
+    const writer = await takeOver(log, {
+      signal,
+      conditional: options.conditional,
+      stateDir: home.stateDir,
+      host: hostname(),
+    })
+    result.epoch = writer.own
+    const scanner = createScanner(dir, {
+      hot: Math.max(30_000, 2 * options.settle),
+      onOdd: (path, why) => say.once(`${path === '' ? dir : path} ${why}`, { path }),
+    })
+    const handled = await recoverPending({ dir, writer, queue, progress, signal })
+    let sealed = false
+    const scans = runScans({
+      ...options,
+      writer,
+      scanner,
+      queue,
+      handled,
+      home,
+      say,
+      wake,
+      added,
+      signal,
+      showStatus,
+    })
+    const uploads = runUploader({
+      ...options,
+      writer,
+      queue,
+      say,
+      signal,
+      sealed: () => sealed,
+      wait: (ms) => added.wait(ms, signal),
+      async onCommitted({ staged }, head, bytes) {
+        result.bytes += bytes
+        const { name, step, seq, ordinal } = head
+        progress.item('committed', {
+          name,
+          step,
+          seq,
+          epoch: head.epoch,
+          ordinal,
+          bytes: head.bytes,
+          files: head.files,
+        })
+        await unstage(staged).catch((error: unknown) => say.failure('the stage can not be cleared', error))
+        for (const file of staged.checkpoint.files) await scanner.absorb(file.path)
+        await showStatus()
+      },
+      async onGone(entry) {
+        await scans.gone(entry)
+        await showStatus()
+      },
+      onRetired(heads) {
+        for (const { name, step, seq } of heads) {
+          result.retired.push(name)
+          progress.item('retired', { name, step, seq })
+        }
+      },
+    })
+    const housekeeping = cleanUp()
+    await showStatus()
+    const scanned = scans.done.then(() => {
+      sealed = true
+      // Waiting out a backoff would eat the drain's time.
+      for (const entry of queue.pending) entry.notBefore = 0
+      added.poke()
+    })
+    const end = (error: unknown): void => failed.abort(error)
+    scanned.catch(end)
+    uploads.catch(end)
+    const ends = await Promise.allSettled([scanned, uploads, housekeeping])
+    if (failed.signal.aborted && !drain.stop.aborted) throw failed.signal.reason
+    // Stopped by the drain's limit: that is in `pending`. Anything else that came up must not be swallowed.
+    for (const each of ends) {
+      if (each.status === 'rejected' && isLongshoreError(each.reason, 'SUPERSEDED')) throw each.reason
+    }
+    await showStatus()
+    return result
+
+    async function cleanUp(): Promise<void> {
+      try {
+        await finishRetired(writer, { signal })
+        await abortDeadUploads(writer, { signal })
+      } catch (error) {
+        if (isLongshoreError(error, 'SUPERSEDED') || signal.aborted) return
+        say.failure('the rest of earlier runs is not cleaned up yet', error)
+      }
+    }
+  } catch (error) {
+    if (drain.stop.aborted && error === drain.stop.reason) return result
+    throw error
+  } finally {
+    result.pending = queue.unfinished()
+    wake.close()
+    added.close()
+    await home.release()
+  }
+
+  async function waitForDir(): Promise<boolean> {
+    while ((await home.ensure(signal)) === 'missing') {
+      if (drain.ask.aborted || signal.aborted) return false
+      if (options.once) {
+        throw new LongshoreError('NOT_FOUND', `${dir} does not exist`, {
+          path: dir,
+          hint: 'Without --once it would be waited for.',
+        })
+      }
+      say.once(`${dir} is not there yet: waiting for it`, { path: dir })
+      await wake.wait(options.scanInterval, AbortSignal.any([drain.ask, signal]))
+    }
+    return true
+  }
+
+  /** For people; a failure concerns nobody but `longshore status`. */
+  async function showStatus(): Promise<void> {
+    const last = queue.committed.at(-1)
+    await writeSyncStatus(dir, {
+      destination: placeUrl(log),
+      epoch: result.epoch,
+      committed: queue.committed.length,
+      pending: queue.pending.length,
+      lastCommit: last === undefined ? null : { name: last.name, at: Date.parse(last.at) },
+    }).catch((error: unknown) => progress.debug(`sync-status.json: ${String(error)}`))
+  }
+}
