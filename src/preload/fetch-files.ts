@@ -1,5 +1,6 @@
-import { mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { makeFolder } from '../cache/folders.ts'
+import type { Amount, Cache } from '../cache/types.ts'
 import { isLongshoreError, LongshoreError } from '../errors.ts'
 import type { Progress } from '../progress.ts'
 import type { ObjectStore } from '../s3/store.ts'
@@ -23,23 +24,29 @@ export interface FetchOptions {
   /** bytes a range of a large object */
   part: number
   boot: string
-  fileMode: number
-  dirMode: number
+  /** Modes of what is made in it. */
+  modes: Cache['modes']
   verify: 'checksum' | 'size' | 'none'
   /** Puts it there without a fetch (it is there already, or an older version has it); undefined: it must be fetched. */
-  reuse: (entry: FileEntry, final: string) => Promise<'kept' | 'linked' | undefined>
+  reuse: (
+    entry: FileEntry,
+    final: string,
+    ensureFolder: (path: string) => Promise<void>,
+  ) => Promise<'kept' | 'linked' | undefined>
   /** CRC-32 of each 8 MiB block of a large file, where known. */
   blocks?: ((entry: FileEntry) => Promise<readonly number[] | undefined>) | undefined
   /** Told of each range whose bytes are in `temp` and checked, those of an earlier run included. */
   onRange?: ((entry: FileEntry, temp: string, range: Range) => void) | undefined
+  /** Told of what is on the disk now that was not before. */
+  onWrote?: ((part: Amount) => void) | undefined
   progress: Progress
   signal: AbortSignal
 }
 
 export interface FetchTotals {
-  fetched: { files: number; bytes: number }
-  kept: { files: number; bytes: number }
-  linked: { files: number; bytes: number }
+  fetched: Amount
+  kept: Amount
+  linked: Amount
   /** Files by the check that their fetched bytes passed. */
   checks: Record<string, number>
 }
@@ -72,7 +79,7 @@ export async function fetchFiles(
   const open = new Set<LargeFile>()
   const finishing = new Set<Promise<void>>()
   const failure = new AbortController()
-  const ensureFolder = createFolderMaker(options.dirMode)
+  const ensureFolder = createFolderMaker(options)
   let ids = 0
 
   const count = (entry: FileEntry, check: string): void => {
@@ -84,11 +91,12 @@ export async function fetchFiles(
   const startFinish = (file: LargeFile): void => {
     const final = join(options.root, file.entry.path)
     const work = file
-      .finish(final, { mode: options.fileMode, checkCrc: options.verify === 'checksum' })
+      .finish(final, { mode: options.modes.data, checkCrc: options.verify === 'checksum' })
       .then((check) => {
         open.delete(file)
         count(file.entry, check)
         progress.done({ objects: 1 })
+        options.onWrote?.({ files: 1, bytes: 0 })
       })
       .catch((error: unknown) => failure.abort(diskError(error, final)))
       .finally(() => finishing.delete(work))
@@ -99,7 +107,9 @@ export async function fetchFiles(
     if (!item) return
     pending.delete(result.id)
     const { entry, file, range } = item
-    progress.done({ bytes: range.length, objects: file ? 0 : 1 })
+    const wrote = { bytes: range.length, files: file ? 0 : 1 }
+    progress.done({ bytes: wrote.bytes, objects: wrote.files })
+    options.onWrote?.(wrote)
     const check = Object.keys(result.checks)[0] ?? 'size'
     const crcKnown = entry.crc32 !== undefined
     if (!file) {
@@ -115,20 +125,20 @@ export async function fetchFiles(
     for await (const entry of entries) {
       failure.signal.throwIfAborted()
       const final = join(options.root, entry.path)
-      const reused = await options.reuse(entry, final)
+      const reused = await options.reuse(entry, final, ensureFolder)
       if (reused) {
         totals[reused].files++
         totals[reused].bytes += entry.size
         progress.done({ bytes: entry.size, objects: 1 })
         continue
       }
-      ensureFolder(dirname(final))
+      await ensureFolder(dirname(final))
       if (entry.size <= small) {
         const id = ids++
         const range = { offset: 0, length: entry.size }
         pending.set(id, { entry, range })
         const temp = join(options.staging, `${id}.whole`)
-        const to = { kind: 'whole', temp, path: final, mode: options.fileMode, durable: false } as const
+        const to = { kind: 'whole', temp, path: final, mode: options.modes.data, durable: false } as const
         const known = options.verify === 'checksum' && entry.crc32 !== undefined
         yield {
           id,
@@ -212,11 +222,11 @@ function sourceChanged(error: LongshoreError, entry: FileEntry | undefined, url:
   })
 }
 
-function createFolderMaker(mode: number): (path: string) => void {
+function createFolderMaker(cache: Pick<Cache, 'modes'>): (path: string) => Promise<void> {
   let known = new Set<string>()
-  return (path) => {
+  return async (path) => {
     if (known.has(path)) return
-    mkdirSync(path, { recursive: true, mode })
+    await makeFolder(cache, path)
     if (known.size >= KNOWN_FOLDERS) known = new Set()
     known.add(path)
   }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32, crc32Combine, crcHex } from '../checksum/crc32.ts'
@@ -42,11 +43,8 @@ export interface LargeFileOptions {
 }
 
 export async function openLargeFile(entry: FileEntry, options: LargeFileOptions): Promise<LargeFile> {
-  const { staging, journals, part, boot } = options
-  const name = createHash('sha256').update(entry.path).digest('hex').slice(0, 32)
-  const temp = join(staging, `${name}.part`)
-  const journalPath = join(journals, `${name}.ranges`)
-  const identity = { key: entry.name, size: entry.size, etag: tag(entry), part }
+  const { boot } = options
+  const { temp, journalPath, identity } = placesOf(entry, options)
   const old = resumeJournal(journalPath, identity)
   let journal: RangeJournal
   if (old && (await sizeOf(temp)) === entry.size) {
@@ -69,7 +67,7 @@ export async function openLargeFile(entry: FileEntry, options: LargeFileOptions)
     }
     journal = await startJournal(journalPath, identity, { boot })
   }
-  const todo = [...planRanges(entry.size, part, journal.done)]
+  const todo = [...planRanges(entry.size, options.part, journal.done)]
   let left = todo.length
   const discard = async (): Promise<void> => {
     journal.close()
@@ -113,6 +111,26 @@ export async function openLargeFile(entry: FileEntry, options: LargeFileOptions)
     },
     close: () => journal.close(),
     discard,
+  }
+}
+
+type Places = Pick<LargeFileOptions, 'staging' | 'journals' | 'part'>
+
+/** bytes of a large file that an earlier run left behind: they need no space a second time. */
+export function partialBytes(entry: FileEntry, places: Places): number {
+  const { temp, journalPath, identity } = placesOf(entry, places)
+  if (!existsSync(journalPath) || !existsSync(temp)) return 0
+  const journal = resumeJournal(journalPath, identity)
+  journal?.close()
+  return [...(journal?.done.values() ?? [])].reduce((sum, range) => sum + range.length, 0)
+}
+
+function placesOf(entry: FileEntry, { staging, journals, part }: Places) {
+  const name = createHash('sha256').update(entry.path).digest('hex').slice(0, 32)
+  return {
+    temp: join(staging, `${name}.part`),
+    journalPath: join(journals, `${name}.ranges`),
+    identity: { key: entry.name, size: entry.size, etag: tag(entry), part },
   }
 }
 

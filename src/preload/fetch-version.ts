@@ -1,0 +1,156 @@
+import { copyFile, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { readDataset, recordDataset } from '../cache/datasets.ts'
+import { deleteTree } from '../cache/delete-tree.ts'
+import { makeFolder } from '../cache/folders.ts'
+import type { HeldLease } from '../cache/leases.ts'
+import { datasetFolder, datasetId, journalFolder, stagingFolder } from '../cache/paths.ts'
+import { listReady, writeReady } from '../cache/ready.ts'
+import { removeRecord } from '../cache/records.ts'
+import { type Reservation, reserve } from '../cache/reserve.ts'
+import type { Amount } from '../cache/types.ts'
+import { syncFilesystem, writeFileDurable } from '../fs/durable.ts'
+import { BLOCK_BYTES } from '../transfer/types.ts'
+import { bootId } from './boot-id.ts'
+import { type FetchOptions, type FetchTotals, fetchFiles } from './fetch-files.ts'
+import type { Identified } from './job.ts'
+import { findOlder } from './older.ts'
+import { selectShards } from './packed.ts'
+import { createReuse } from './reuse.ts'
+import { nothingSelected, scanVersion } from './scan.ts'
+import { selectionText } from './select.ts'
+import type { Source } from './source.ts'
+import { sweepWholes } from './sweep-wholes.ts'
+import { clearTrust, distrustOtherBoots, markBoot } from './trust.ts'
+import { hold } from './use-ready.ts'
+import { prefixVersion, type Version } from './version.ts'
+
+export interface FetchedVersion extends FetchTotals, Amount {
+  lease: HeldLease
+}
+
+export interface FetchVersionOptions extends Identified {
+  onRange?: FetchOptions['onRange']
+}
+
+/**
+ * Fetches what is missing of a version's selection and says READY. Under the dataset's lock: from here to the end
+ * nobody else writes or evicts it. Nothing is written before the plan is whole and the space is promised.
+ */
+export async function fetchVersion(
+  source: Source,
+  listed: Version,
+  job: FetchVersionOptions,
+): Promise<FetchedVersion> {
+  const { cache, identity, signal, progress, selection } = job
+  const id = datasetId(identity)
+  const root = datasetFolder(cache, identity)
+  const journals = journalFolder(cache, id)
+  const staging = stagingFolder(cache, id)
+  const boot = await bootId()
+  const ready = (await listReady(cache, id)).map((r) => r.selection)
+  await distrustOtherBoots(listed, {
+    ...{ root, journals, boot, ready, signal },
+    smallBytes: Math.min(BLOCK_BYTES, job.part),
+  })
+  const older = await findOlder(cache, identity)
+  const places = { root, staging, journals, part: job.part }
+  const scan = await scanVersion(listed, { selection, older, places, signal })
+  if (scan.all.files === (listed.manifest ? 1 : 0) && !selection.node) throw nothingSelected(source.url)
+  warnUnevenShares(listed, job)
+  const reservation = await promiseSpace(source, listed, { ...job, need: scan.todo })
+  try {
+    for (const folder of [journals, staging, root]) await makeFolder(cache, folder)
+    await sweepWholes(staging)
+    const version = await keepListing(listed, { to: join(journals, 'listing'), url: source.url })
+    await markBoot(journals, boot)
+    progress.phase('fetch')
+    progress.expect({ bytes: scan.all.bytes, objects: scan.all.files })
+    const reuse = createReuse(older)
+    const totals = await fetchFiles(version.entries(selection), {
+      ...{ engine: await job.engine(), store: source.store, prefix: source.prefix, url: source.url },
+      ...{ ...places, boot, modes: cache.modes, verify: job.verify, progress, signal },
+      reuse: reuse.use,
+      blocks: (entry) => version.blocks(entry, root),
+      onRange: job.onRange,
+      onWrote: (part) => reservation.wrote(part),
+    }).finally(() => reuse.close())
+    await placeManifest(version, root, { ...job, totals })
+    progress.phase('verify')
+    await syncFilesystem(root, { signal })
+    // Leased before READY: no evict can come between.
+    const lease = await hold(cache, id, job.lease)
+    const { files, bytes } = scan.all
+    await writeReady(cache, id, selectionText(selection), { files, bytes, checks: totals.checks })
+    await clearTrust(journals)
+    await deleteTree(staging)
+    await reservation.commit({
+      added: totals.fetched,
+      linked: older && totals.linked.files > 0 ? [{ from: older.id, ...totals.linked }] : [],
+    })
+    return { ...totals, files, bytes, lease }
+  } catch (error) {
+    await sweepWholes(staging)
+    throw error
+  } finally {
+    await reservation.release()
+  }
+}
+
+async function promiseSpace(
+  source: Source,
+  version: Version,
+  job: FetchVersionOptions & { need: Amount },
+): Promise<Reservation> {
+  const { cache, identity, need, maxSize, minFree, makeRoom, signal, progress } = job
+  const id = datasetId(identity)
+  const known = await readDataset(cache, id)
+  await recordDataset(cache, { ...identity, source: source.url, kind: version.kind })
+  try {
+    return await reserve(cache, {
+      ...{ dataset: id, ...need, maxSize, minFree, makeRoom, signal },
+      onEvicted: (evicted) => progress.item('evicted', evicted),
+    })
+  } catch (error) {
+    // Refused: nothing of it is there, so nothing of it stays.
+    if (!known) await removeRecord(cache, 'datasets', id)
+    throw error
+  }
+}
+
+/** The listing stays with the version: the next one links what has not changed, `--offline` and `cat` look in it. */
+async function keepListing(listed: Version, options: { to: string; url: string }): Promise<Version> {
+  if (!listed.listing || listed.listing === options.to) return listed
+  const { to, url } = options
+  await rename(listed.listing, to).catch(async () => {
+    const temp = `${to}.new`
+    await copyFile(listed.listing ?? '', temp)
+    await rename(temp, to)
+  })
+  return prefixVersion(listed.digest, to, url)
+}
+
+async function placeManifest(
+  version: Version,
+  root: string,
+  { cache, progress, totals }: Identified & { totals: FetchTotals },
+): Promise<void> {
+  if (!version.manifest) return
+  const { entry, bytes } = version.manifest
+  await writeFileDurable(join(root, entry.path), bytes, { mode: cache.modes.data })
+  totals.fetched.files++
+  totals.fetched.bytes += bytes.length
+  totals.checks.sha256 = (totals.checks.sha256 ?? 0) + 1
+  progress.done({ bytes: bytes.length, objects: 1 })
+}
+
+function warnUnevenShares(version: Version, { selection, progress }: Identified): void {
+  const world = selection.node?.world ?? 1
+  if (!version.packed || world === 1) return
+  const shards = selectShards(version.packed.manifest, { ...selection, node: undefined }).length
+  if (shards % world === 0) return
+  const least = Math.floor(shards / world)
+  progress.warn(
+    `${shards} shards on ${world} nodes: ${shards % world} of them have ${least + 1}, the others ${least}`,
+  )
+}

@@ -1,0 +1,89 @@
+import { join } from 'node:path'
+import { type CachedDataset, folderOf, listDatasets } from '../cache/datasets.ts'
+import { journalFolder } from '../cache/paths.ts'
+import { listReady } from '../cache/ready.ts'
+import type { Cache, DatasetIdentity } from '../cache/types.ts'
+import type { FileEntry } from './entry.ts'
+import { type ListedFile, readListing } from './listing.ts'
+import { readLocalManifest } from './local-manifest.ts'
+import { createMembership, hasSize } from './trust.ts'
+
+/** The newest READY version of the same prefix but another digest: unchanged files are linked from it. */
+export interface OlderVersion {
+  id: string
+  /** A finder for one walk over the entries, in their order. */
+  open(): OlderFiles
+}
+
+export interface OlderFiles {
+  /** Absolute path of the same bytes in the older version. */
+  find(entry: FileEntry): Promise<string | undefined>
+  close(): Promise<void>
+}
+
+export async function findOlder(cache: Cache, now: DatasetIdentity): Promise<OlderVersion | undefined> {
+  let newest: { dataset: CachedDataset; completed: number; selections: string[] } | undefined
+  for await (const dataset of listDatasets(cache)) {
+    if (dataset.place !== now.place || dataset.bucket !== now.bucket || dataset.prefix !== now.prefix)
+      continue
+    if (dataset.digest === now.digest) continue
+    const ready = await listReady(cache, dataset.id)
+    const completed = Math.max(-1, ...ready.map((r) => r.completed))
+    if (completed <= (newest?.completed ?? -1)) continue
+    newest = { dataset, completed, selections: ready.map((r) => r.selection) }
+  }
+  if (!newest) return undefined
+  const { dataset, selections } = newest
+  const root = folderOf(cache, dataset)
+  if (dataset.kind === 'prefix') {
+    const listing = join(journalFolder(cache, dataset.id), 'listing')
+    return { id: dataset.id, open: () => olderListed(listing, root, selections) }
+  }
+  const manifest = await readLocalManifest(root)
+  if (!manifest) return undefined
+  // Whatever of a packed version has its final name was checked by its CRC-32, and READY synced it.
+  const crcs = new Map<string, string>()
+  for (const shard of manifest.manifest.shards) {
+    for (const f of [shard, shard.index, ...(shard.dali ? [shard.dali] : [])])
+      crcs.set(f.name, `${f.size} ${f.crc32}`)
+  }
+  const find = async (entry: FileEntry): Promise<string | undefined> => {
+    const crc = entry.crc32?.toString(16).padStart(8, '0')
+    const path = join(root, entry.path)
+    return crc && crcs.get(entry.name) === `${entry.size} ${crc}` && hasSize(path, entry.size)
+      ? path
+      : undefined
+  }
+  return { id: dataset.id, open: () => ({ find, close: async () => {} }) }
+}
+
+/** Both listings are sorted by the bytes of the name, so one walk beside the other is enough. */
+function olderListed(listing: string, root: string, selections: readonly string[]): OlderFiles {
+  const files = readListing(listing)
+  const isMember = createMembership(selections)
+  let current: (ListedFile & { bytes: Buffer; member: boolean }) | undefined
+  let ended = false
+  const advance = async (): Promise<void> => {
+    try {
+      const next = await files.next()
+      if (next.done) ended = true
+      else current = { ...next.value, bytes: Buffer.from(next.value.name), member: isMember(next.value.name) }
+    } catch {
+      // Evicted meanwhile, or damaged: then everything is fetched, which is never wrong.
+      ended = true
+    }
+  }
+  return {
+    async find(entry) {
+      const name = Buffer.from(entry.name)
+      while (!ended && (!current || current.bytes.compare(name) < 0)) await advance()
+      if (ended || !current || current.name !== entry.name || !current.member) return undefined
+      if (current.size !== entry.size || current.etag !== entry.etag || entry.etag === '') return undefined
+      const path = join(root, entry.path)
+      return hasSize(path, entry.size) ? path : undefined
+    },
+    async close() {
+      await files.return(undefined)
+    },
+  }
+}

@@ -1,0 +1,122 @@
+import { leaseOwner } from '../cache/leases.ts'
+import { openCache } from '../cache/open.ts'
+import type { Cache, CacheMode, SpaceLimit } from '../cache/types.ts'
+import { isLongshoreError } from '../errors.ts'
+import type { Progress } from '../progress.ts'
+import type { S3Settings } from '../s3/settings.ts'
+import type { Engine, EngineOptions } from '../transfer/types.ts'
+import type { PreloadJob } from './job.ts'
+import { type NodeShare, nodeFromEnv } from './node-share.ts'
+import { rangeBytes } from './plan-ranges.ts'
+
+export interface RunOptions {
+  cacheDir?: string | undefined
+  cacheMode: CacheMode
+  node?: NodeShare | 'auto' | undefined
+  include: readonly string[]
+  exclude: readonly string[]
+  verify: 'checksum' | 'size' | 'none'
+  maxSize?: SpaceLimit | undefined
+  minFree?: SpaceLimit | undefined
+  makeRoom: boolean
+  /** ms */
+  lease: number
+  leaseOwner?: string | undefined
+  pin: boolean
+  /** The lease ends with this process. */
+  live: boolean
+  offline: boolean
+  readOnly: boolean
+}
+
+export interface RunContext {
+  signal: AbortSignal
+  progress: Progress
+  s3: S3Settings
+  engine: Pick<EngineOptions, 'concurrency' | 'memory' | 'bwlimit'>
+  partSize?: number | undefined
+  env: Readonly<Record<string, string | undefined>>
+}
+
+/** What all sources of one run share: the selection, one engine at most, the counters. */
+export interface PreloadRun {
+  job: Omit<PreloadJob, 'cache'>
+  cache(): Promise<Cache>
+  /** The cache for a question: not made where there is none. */
+  existingCache(): Promise<{ found: Cache | undefined; root: string }>
+  counts(): { requests: Record<string, number>; retries: number }
+  /** Idempotent. */
+  close(): Promise<void>
+}
+
+export function createRun(options: RunOptions, context: RunContext): PreloadRun {
+  const { env, progress, signal, s3 } = context
+  const { cacheDir, cacheMode: mode, include, exclude, maxSize, minFree, makeRoom } = options
+  const requests: Record<string, number> = {}
+  let retries = 0
+  let engine: Promise<Engine> | undefined
+  let opened: Engine | undefined
+  const onRetry = (reason: string): void => {
+    retries++
+    progress.retry(reason)
+  }
+  const startEngine = async (): Promise<Engine> => {
+    const { openEngine } = await import('../transfer/engine.ts')
+    opened = openEngine({ ...context.engine, signal, onRetry: (reason) => progress.retry(reason) })
+    return opened
+  }
+  return {
+    job: {
+      ...{ s3, env, progress, signal, cwd: process.cwd(), requests, onRetry },
+      selection: { include, exclude, node: shareOf(options.node, context) },
+      verify: options.verify,
+      part: rangeBytes(context.partSize, context.engine.memory),
+      ...{ maxSize, minFree, makeRoom },
+      lease: {
+        owner: options.leaseOwner ?? leaseOwner(env),
+        ms: options.lease,
+        live: options.live,
+        pin: options.pin,
+      },
+      engine() {
+        engine ??= startEngine()
+        return engine
+      },
+    },
+    cache() {
+      const create = !options.readOnly && !options.offline
+      return openCache({ cacheDir, mode, env, readOnly: options.readOnly, create, warn: progress.warn })
+    },
+    async existingCache() {
+      try {
+        const found = await openCache({
+          cacheDir,
+          mode,
+          env,
+          readOnly: true,
+          create: false,
+          warn: progress.warn,
+        })
+        return { found, root: found.root }
+      } catch (error) {
+        if (isLongshoreError(error, 'NOT_FOUND') && error.path) return { found: undefined, root: error.path }
+        throw error
+      }
+    },
+    counts() {
+      const all = { ...requests }
+      for (const [kind, n] of Object.entries(opened?.stats.requests ?? {})) all[kind] = (all[kind] ?? 0) + n
+      return { requests: all, retries: retries + (opened?.stats.retries ?? 0) }
+    },
+    async close() {
+      await opened?.close()
+    },
+  }
+}
+
+function shareOf(node: RunOptions['node'], { env, progress }: RunContext): NodeShare | undefined {
+  if (node !== 'auto') return node
+  const share = nodeFromEnv(env)
+  if (!share) progress.warn('--node auto: no launcher tells this node its share: all of it is fetched')
+  return share
+}

@@ -1,0 +1,76 @@
+import { join } from 'node:path'
+import type { Amount } from '../cache/types.ts'
+import { LongshoreError } from '../errors.ts'
+import { partialBytes } from './large-file.ts'
+import type { OlderVersion } from './older.ts'
+import type { Selection } from './select.ts'
+import { hasSize } from './trust.ts'
+import type { Version } from './version.ts'
+
+export interface Scan {
+  /** All that was selected, a packed dataset's manifest included. */
+  all: Amount
+  /** Of these: what is still to be written, what of an earlier run is done in part counted off. */
+  todo: Amount
+  /** Requests for that, roughly: an object or a range each. */
+  gets: number
+  missing: { count: number; first: string[] }
+}
+
+export interface ScanOptions {
+  selection: Selection
+  older?: OlderVersion | undefined
+  /** undefined: nothing is there yet. */
+  places?: { root: string; staging: string; journals: string; part: number } | undefined
+  signal?: AbortSignal | undefined
+}
+
+const SHOWN = 5
+
+/** One walk over what is wanted, beside what is there: no request, no write. ARCHIVED names what can't be read. */
+export async function scanVersion(version: Version, options: ScanOptions): Promise<Scan> {
+  const { places, signal } = options
+  const scan: Scan = {
+    all: { files: 0, bytes: 0 },
+    todo: { files: 0, bytes: 0 },
+    gets: 0,
+    missing: { count: 0, first: [] },
+  }
+  const older = options.older?.open()
+  try {
+    for await (const entry of version.entries(options.selection)) {
+      signal?.throwIfAborted()
+      scan.all.files++
+      scan.all.bytes += entry.size
+      if (places && hasSize(join(places.root, entry.path), entry.size)) continue
+      scan.missing.count++
+      if (scan.missing.first.length < SHOWN) scan.missing.first.push(entry.name)
+      if (await older?.find(entry)) continue
+      const partial = places ? partialBytes(entry, places) : 0
+      scan.todo.files++
+      scan.todo.bytes += entry.size - partial
+      scan.gets += entry.size === 0 ? 0 : Math.ceil((entry.size - partial) / (places?.part ?? entry.size))
+    }
+    if (version.manifest) {
+      const { entry } = version.manifest
+      scan.all.files++
+      scan.all.bytes += entry.size
+      scan.todo.files++
+      scan.todo.bytes += entry.size
+      if (!places || !hasSize(join(places.root, entry.path), entry.size)) {
+        scan.missing.count++
+        if (scan.missing.first.length < SHOWN) scan.missing.first.push(entry.name)
+      }
+    }
+    return scan
+  } finally {
+    await older?.close()
+  }
+}
+
+export function nothingSelected(url: string): LongshoreError {
+  return new LongshoreError('USAGE', `${url}: --include and --exclude leave no file`, {
+    path: url,
+    hint: 'globs match the name relative to SRC; one without a slash matches at any depth',
+  })
+}

@@ -1,0 +1,88 @@
+import { lstatSync, unlinkSync } from 'node:fs'
+import { open, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { removeDurable, writeFileDurable } from '../fs/durable.ts'
+import type { FileEntry } from './entry.ts'
+import { crcOf } from './large-file.ts'
+import { createSelector, parseSelection } from './select.ts'
+import type { Version } from './version.ts'
+
+/**
+ * What is present under final names when there is no READY. Small files are not synced one by one, so after a
+ * reboot their names may be there without their bytes. A marker beside the journals keeps the boot in which the
+ * unfinished fetch wrote; in the same boot a file's size is enough, in another one nothing unproven is kept.
+ */
+const MARKER = 'boot'
+
+export interface TrustOptions {
+  root: string
+  /** The version's journal folder. */
+  journals: string
+  boot: string
+  /** Larger files were synced before they got their names. */
+  smallBytes: number
+  /** Selections that are READY: synced, whatever happened since. */
+  ready: readonly string[]
+  signal: AbortSignal
+}
+
+/** Removes what an unfinished fetch of another boot left unproven. */
+export async function distrustOtherBoots(version: Version, options: TrustOptions): Promise<void> {
+  const marker = await readFile(join(options.journals, MARKER), 'utf8').catch(() => undefined)
+  if (marker === undefined || (marker !== '' && marker === options.boot)) return
+  await distrust(version, options)
+}
+
+/** From here on files of this boot may be there unsynced. Before the first of them is written. */
+export async function markBoot(journals: string, boot: string): Promise<void> {
+  await writeFileDurable(join(journals, MARKER), boot, { mode: 0o600 })
+}
+
+/** Everything is synced and READY says so: nothing is in doubt any more. */
+export async function clearTrust(journals: string): Promise<void> {
+  await removeDurable(join(journals, MARKER))
+}
+
+async function distrust(version: Version, options: TrustOptions): Promise<void> {
+  const synced = createMembership(options.ready)
+  for await (const entry of version.everything()) {
+    options.signal.throwIfAborted()
+    // Asked for every entry: shares count the entries they are asked about.
+    const proven = version.kind === 'prefix' && synced(entry.name)
+    const path = join(options.root, entry.path)
+    if (proven || !hasSize(path, entry.size)) continue
+    if (entry.crc32 === undefined ? entry.size > options.smallBytes : await hasCrc(path, entry)) continue
+    unlinkSync(path)
+  }
+}
+
+/** Whether a file belongs to one of the selections. Ask for every file of the listing, in its order. */
+export function createMembership(selections: readonly string[]): (name: string) => boolean {
+  const members = selections.flatMap((text) => {
+    const selection = parseSelection(text)
+    return selection ? [{ selector: createSelector(selection), index: 0 }] : []
+  })
+  return (name) => {
+    let found = false
+    for (const member of members) {
+      if (member.selector.wants(name) && member.selector.deals(member.index++)) found = true
+    }
+    return found
+  }
+}
+
+/** A plain file of that size: a folder, a link or a torn file is none. */
+export function hasSize(path: string, size: number): boolean {
+  // Synchronous: a promise a file costs more than the call, and there may be millions.
+  const stat = lstatSync(path, { throwIfNoEntry: false })
+  return stat?.isFile() === true && stat.size === size
+}
+
+async function hasCrc(path: string, { size, crc32 }: FileEntry): Promise<boolean> {
+  const file = await open(path, 'r')
+  try {
+    return (await crcOf(file, { offset: 0, length: size })) === crc32
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,126 @@
+import { join } from 'node:path'
+import { LongshoreError } from '../errors.ts'
+import { keyToPath } from '../fs/key-path.ts'
+import { DATASET_MANIFEST, type ShardEntry } from '../manifest/dataset.ts'
+import type { FileEntry } from './entry.ts'
+import { type ListedFile, readListing, writeListing } from './listing.ts'
+import {
+  MAX_MANIFEST,
+  type PackedDataset,
+  packedEntries,
+  parsePacked,
+  selectShards,
+  shardBlocks,
+} from './packed.ts'
+import { createSelector, type Selection } from './select.ts'
+import { countRequest, listSource, nothingThere, type Source, type SourceContext } from './source.ts'
+
+/** What a source holds now: its identity and its files. Entries can be walked again and again, in the same order. */
+export interface Version {
+  kind: 'packed' | 'prefix'
+  /** 64 hex */
+  digest: string
+  /** Files of a selection, without a packed dataset's manifest. */
+  entries(selection: Selection): AsyncIterable<FileEntry> | Iterable<FileEntry>
+  /** Every file it has, archived ones too, in the same order. */
+  everything(): AsyncIterable<FileEntry> | Iterable<FileEntry>
+  /** CRC-32 of each block of a large file of it, where known: read from what is in `root` already. */
+  blocks(entry: FileEntry, root: string): Promise<readonly number[] | undefined>
+  /** A packed dataset's manifest: the last file that is placed. */
+  manifest?: { entry: FileEntry; bytes: Buffer } | undefined
+  /** A plain prefix's listing: its file, to be kept with the version. */
+  listing?: string | undefined
+  packed?: PackedDataset | undefined
+}
+
+/**
+ * Looks at a source: with a `longshore.json` it is a packed dataset, else a plain prefix, which is listed whole
+ * into a file in `scratch`. NOT_FOUND when nothing is there.
+ */
+export async function identify(
+  source: Source,
+  context: SourceContext & { scratch: () => Promise<string> },
+): Promise<Version> {
+  const { signal } = context
+  const document = await source.store.getDocument(source.prefix + DATASET_MANIFEST, {
+    maxBytes: MAX_MANIFEST,
+    signal,
+    onRequest: countRequest(context),
+    onRetry: (retry) => context.onRetry(retry.reason),
+  })
+  const packed = document && parsePacked(document.bytes, source.url)
+  if (packed) return packedVersion(packed)
+  const dir = await context.scratch()
+  const to = join(dir, 'listing')
+  const listing = await writeListing(listSource(source, context), {
+    url: source.url,
+    prefix: source.prefix,
+    to,
+    dir,
+    signal,
+    onObjects: (objects, bytes) => context.progress.done({ objects, bytes }),
+  })
+  if (listing.objects === 0) throw nothingThere(source)
+  return prefixVersion(listing.digest, to, source.url)
+}
+
+export function packedVersion(packed: PackedDataset): Version {
+  const { digest, manifest, bytes } = packed
+  const shards = new Map<string, ShardEntry>(manifest.shards.map((s) => [s.name, s]))
+  return {
+    kind: 'packed',
+    digest,
+    packed,
+    entries: (selection) => packedEntries(selectShards(manifest, selection)),
+    everything: () => packedEntries(manifest.shards),
+    async blocks(entry, root) {
+      const shard = shards.get(entry.name)
+      return shard && shardBlocks(shard, root)
+    },
+    manifest: {
+      bytes,
+      entry: { name: DATASET_MANIFEST, path: DATASET_MANIFEST, size: bytes.length, etag: '' },
+    },
+  }
+}
+
+export function prefixVersion(digest: string, listing: string, url: string): Version {
+  return {
+    kind: 'prefix',
+    digest,
+    listing,
+    entries: (selection) => listedEntries(listing, selection, url),
+    everything: () => allEntries(listing),
+    blocks: async () => undefined,
+  }
+}
+
+async function* listedEntries(listing: string, selection: Selection, url: string): AsyncGenerator<FileEntry> {
+  const { wants, deals } = createSelector(selection)
+  const archived: { first: string; class: string; count: number } = { first: '', class: '', count: 0 }
+  let index = 0
+  for await (const file of readListing(listing)) {
+    if (!wants(file.name) || !deals(index++)) continue
+    if (file.archived) {
+      if (archived.count++ === 0) Object.assign(archived, { first: file.name, class: file.archived })
+      continue
+    }
+    if (archived.count > 0) continue
+    yield toEntry(file)
+  }
+  if (archived.count === 0) return
+  const path = url + archived.first
+  throw new LongshoreError(
+    'ARCHIVED',
+    `${path} is archived (${archived.class})${archived.count > 1 ? `, as are ${archived.count - 1} more` : ''}`,
+    { path, hint: 'restore and copy them to a class that can be read, or leave them out with --exclude' },
+  )
+}
+
+async function* allEntries(listing: string): AsyncGenerator<FileEntry> {
+  for await (const file of readListing(listing)) yield toEntry(file)
+}
+
+function toEntry({ name, size, etag }: ListedFile): FileEntry {
+  return { name, path: keyToPath(name), size, etag }
+}
