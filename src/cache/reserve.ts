@@ -15,7 +15,7 @@ import {
   updateReservation,
 } from './reservations.ts'
 import type { Amount, Cache, LinkedAmount, SpaceLimit } from './types.ts'
-import { countUsage, measureState, readUsage, writeUsage } from './usage.ts'
+import { countUsage, type DatasetUsage, measureState, writeUsage } from './usage.ts'
 
 export interface ReserveRequest extends Amount {
   /** The dataset that will grow; its lock is held by the caller, and it is recorded. `bytes`/`files`: what is still to be written, at most. */
@@ -115,19 +115,19 @@ async function tryReserve(cache: Cache, request: ReserveRequest): Promise<Outcom
       `${more}, or lower --min-free`,
     )
   }
-  return { reservation: await promise(cache, request) }
+  const own = usage.datasets.find((u) => u.dataset.id === dataset)
+  return { reservation: await promise(cache, request, own) }
 }
 
-async function promise(cache: Cache, { dataset, bytes, files }: ReserveRequest): Promise<Reservation> {
-  const base = await readUsage(cache, dataset)
-  await writeUsage(cache, {
-    dataset,
-    files: base?.files ?? 0,
-    bytes: base?.bytes ?? 0,
-    linked: base?.linked ?? [],
-    state: await measureState(cache, dataset),
-    settled: false,
-  })
+async function promise(
+  cache: Cache,
+  { dataset, bytes, files }: ReserveRequest,
+  own: DatasetUsage | undefined,
+): Promise<Reservation> {
+  const base = { dataset, files: own?.files ?? 0, bytes: (own?.bytes ?? 0) - (own?.state ?? 0) }
+  const links = own?.linked ?? []
+  const state = await measureState(cache, dataset)
+  await writeUsage(cache, { ...base, linked: links, state, settled: false })
   const id = randomBytes(8).toString('hex')
   const record: ReservationRecord = {
     format: 'longshore-reservation',
@@ -165,9 +165,9 @@ async function promise(cache: Cache, { dataset, bytes, files }: ReserveRequest):
       await lockCache(cache, async () => {
         await writeUsage(cache, {
           dataset,
-          files: (base?.files ?? 0) + added.files,
-          bytes: (base?.bytes ?? 0) + added.bytes,
-          linked: mergeLinks([...(base?.linked ?? []), ...linked]),
+          files: base.files + added.files,
+          bytes: base.bytes + added.bytes,
+          linked: mergeLinks([...links, ...linked]),
           state: await measureState(cache, dataset),
           settled: true,
         })

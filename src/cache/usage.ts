@@ -36,6 +36,8 @@ export type Usage = z.infer<typeof usageSchema>
 export interface DatasetUsage extends Amount {
   dataset: CachedDataset
   linked: LinkedAmount[]
+  /** Of the bytes: beside its folder. */
+  state: number
   /** Its lock is held: somebody fetches it, or evicts it. */
   fetching: boolean
 }
@@ -50,8 +52,7 @@ export interface CacheUsage {
 
 /**
  * Counts the cache. Walks only what has no settled count, and keeps what it found where it may write.
- * `own`: a dataset whose lock the caller holds:
- * its count is kept, unsettled.
+ * `own`: a dataset whose lock the caller holds.
  */
 export async function countUsage(
   cache: Cache,
@@ -76,9 +77,9 @@ export async function countUsage(
     }
     if (!usage) continue
     const fetching = promised || (await isDatasetLocked(cache, dataset.id))
-    const { files, linked } = usage
-    const bytes = usage.bytes + usage.state
-    result.datasets.push({ dataset, files, bytes, linked, fetching })
+    const { files, linked, state } = usage
+    const bytes = usage.bytes + state
+    result.datasets.push({ dataset, files, bytes, linked, state, fetching })
     result.used += bytes
   }
   for (const { bytes, files, written } of reservations) {
@@ -132,9 +133,9 @@ async function measureDataset(
       bytes: data.bytes,
       state,
       linked: [],
-      settled: !own,
+      settled: true,
     }
-    if (lock || own) await writeUsage(cache, usage)
+    if (lock) await writeUsage(cache, usage)
     return usage
   } finally {
     await lock?.release()
