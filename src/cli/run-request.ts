@@ -106,7 +106,7 @@ type Reported = ReturnType<typeof reportError>
 
 function withTry(report: Reported, name: string): Reported {
   if (report.code !== 'USAGE' || report.hint?.includes('Try: ')) return report
-  const mend = report.hint === undefined ? '' : `${report.hint}. `
+  const mend = report.hint === undefined ? '' : `${report.hint.replace(/\.$/, '')}. `
   return { ...report, hint: `${mend}Try: longshore ${name} --help` }
 }
 
