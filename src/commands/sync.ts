@@ -3,6 +3,7 @@ import { isLongshoreError, LongshoreError } from '../errors.ts'
 import { createDrain, type Drain } from '../sync/drain.ts'
 import { runSidecar, type SidecarOptions, type SidecarResult } from '../sync/sidecar.ts'
 import { estimateSync } from '../sync/sidecar-estimate.ts'
+import { matchPaths } from '../sync/sidecar-globs.ts'
 import { openRemote } from '../sync/sidecar-remote.ts'
 import { runChild } from './child.ts'
 import type { CommandContext, Estimate } from './context.ts'
@@ -54,13 +55,11 @@ export async function sync(options: SyncOptions, context: CommandContext): Promi
   const started = performance.now()
   check(options)
   const dir = resolve(options.dir)
-  const { default: picomatch } = await import('picomatch')
-  const glob = (globs: string | string[]) => picomatch(globs, { dot: true, basename: true })
   const rules = {
     dir,
     layout: options.layout === 'auto' && options.marker !== undefined ? 'marker' : options.layout,
-    marker: options.marker === undefined ? undefined : glob(options.marker),
-    also: options.also.length === 0 ? undefined : glob(options.also),
+    marker: options.marker === undefined ? undefined : matchPaths([options.marker]),
+    also: options.also.length === 0 ? undefined : matchPaths(options.also),
     settle: options.settle,
     scanInterval: options.scanInterval,
   }

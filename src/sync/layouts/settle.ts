@@ -19,6 +19,11 @@ export const settle: Layout = {
     const found: Judgement = { candidates: [], waiting: [] }
     const { root } = view.tree
     for (const [name, folder] of root.folders) await judgeFolder(name, folder, view, found)
+    for (const name of root.files.keys()) {
+      if (isUnfinished(name) && !view.also(name)) {
+        found.waiting.push({ name, why: 'its name says that it is not finished' })
+      }
+    }
     for (const [name, group] of await groups(root, view)) {
       const candidate: Candidate = {
         name,
