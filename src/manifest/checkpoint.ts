@@ -119,6 +119,25 @@ export function fileKey(file: CommitDataFile): string {
   return file.key ?? file.path
 }
 
+/**
+ * Whether a symbolic link at `path` can only lead inside the folder: relative, `..` only in front (behind another
+ * link it would not mean what it seems to), no more of them than there are folders above, not into longshore's own.
+ */
+export function linkStaysInside(path: string, target: string): boolean {
+  if (target === '' || target.startsWith('/') || target.includes('\0')) return false
+  const folders = path.split('/').slice(0, -1)
+  let named = false
+  for (const part of target.split('/')) {
+    if (part === '..') {
+      if (named || folders.pop() === undefined) return false
+    } else if (part !== '' && part !== '.') {
+      named = true
+      folders.push(part)
+    }
+  }
+  return folders[0] !== STATE_FOLDER
+}
+
 /** `.longshore/log/000000000012.json`, relative to the run's prefix. */
 export function logKey(number: number): string {
   return `${STATE_FOLDER}/log/${String(number).padStart(SEQ_DIGITS, '0')}.json`

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { LongshoreError } from '../errors.ts'
-import { type CommitFile, MAX_POINTER_BYTES, STATE_FOLDER } from '../manifest/checkpoint.ts'
+import { type CommitFile, linkStaysInside, MAX_POINTER_BYTES, STATE_FOLDER } from '../manifest/checkpoint.ts'
 import { type Progress, SILENT } from '../progress.ts'
 import type { LogWriter } from './epoch.ts'
 import type { CommitHead } from './log.ts'
@@ -142,6 +142,12 @@ function checkStaged(staged: StagedCheckpoint): void {
       throw new LongshoreError('INTERNAL', `${path} is staged twice in ${staged.name}`, { path })
     paths.add(path)
   }
+  const link = staged.files.find((f) => f.symlink !== undefined && !linkStaysInside(f.path, f.symlink))
+  if (link)
+    throw new LongshoreError('UNSUPPORTED', `the link ${link.path} leaves the folder: ${link.symlink}`, {
+      path: link.path,
+      hint: 'A checkpoint must be whole in itself: put the file there, or link to one inside.',
+    })
   const large = staged.pointers.find((pointer) => pointer.bytes.length > MAX_POINTER_BYTES)
   if (large)
     throw new LongshoreError('UNSUPPORTED', `the pointer file ${large.path} is larger than 1 MiB`, {
