@@ -10,7 +10,8 @@ export interface Certificate {
 const DAY_MS = 86_400_000
 
 /**
- * A certificate for localhost, *.localhost, 127.0.0.1 and ::1, ECDSA P-256, made at run time: Node can read X.509
+ * A certificate for localhost, s3.localhost, *.s3.localhost, 127.0.0.1 and ::1 (clients take no wildcard right under
+ * a top-level name, so *.localhost alone is of no use), ECDSA P-256, made at run time: Node can read X.509
  * but not write it. DER as in RFC 5280 (Certificate) and RFC 5758 (ecdsa-with-SHA256).
  */
 export function makeCertificate(now = Date.now()): Certificate {
@@ -23,6 +24,8 @@ export function makeCertificate(now = Date.now()): Certificate {
   const names = sequence(
     tlv(0x82, Buffer.from('localhost')),
     tlv(0x82, Buffer.from('*.localhost')),
+    tlv(0x82, Buffer.from('s3.localhost')),
+    tlv(0x82, Buffer.from('*.s3.localhost')),
     tlv(0x87, Buffer.from([127, 0, 0, 1])),
     tlv(0x87, Buffer.from([...Array(15).fill(0), 1])),
   )

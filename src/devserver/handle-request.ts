@@ -18,7 +18,7 @@ export interface Serving {
   storage: Storage
   faults: Faults
   signature: SignatureOptions
-  domain: string
+  domains: readonly string[]
   minPartSize: number
   log(request: LoggedRequest): void
 }
@@ -79,7 +79,7 @@ export async function handleRequest(
         method,
         request.url ?? '/',
         request.headers.host ?? '',
-        serving.domain,
+        serving.domains,
         'x-amz-copy-source' in request.headers,
       )
       effects = serving.faults.strike(method, to)

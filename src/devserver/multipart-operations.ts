@@ -186,7 +186,7 @@ function listParts(call: Call): Reply {
       Key: encode(upload.key),
       UploadId: upload.id,
       PartNumberMarker: after,
-      NextPartNumberMarker: page.at(-1)?.partNumber ?? after,
+      NextPartNumberMarker: parts.length > page.length ? (page.at(-1)?.partNumber ?? after) : undefined,
       MaxParts: maxParts,
       IsTruncated: parts.length > page.length,
       StorageClass: upload.storageClass ?? 'STANDARD',

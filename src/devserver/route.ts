@@ -48,14 +48,23 @@ const SUBRESOURCES = new Set(
 )
 
 /** Which operation a request asks for. Path style, or virtual-host style where Host is `bucket.<domain>`. */
-export function route(method: string, url: string, host: string, domain: string, copySource: boolean): Route {
+export function route(
+  method: string,
+  url: string,
+  host: string,
+  domains: readonly string[],
+  copySource: boolean,
+): Route {
   const mark = url.indexOf('?')
   const path = decode(mark === -1 ? url : url.slice(0, mark))
   const query = parseQuery(mark === -1 ? '' : url.slice(mark + 1))
   const hostName = host.replace(/:\d+$/, '').toLowerCase()
   let bucket: string
   let key: string
-  if (hostName.endsWith(`.${domain}`)) {
+  const domain = domains.includes(hostName)
+    ? undefined
+    : domains.find((name) => hostName.endsWith(`.${name}`))
+  if (domain !== undefined) {
     bucket = hostName.slice(0, -domain.length - 1)
     key = path.slice(1)
   } else {

@@ -32,7 +32,7 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
       anonymous: options.anonymous ?? false,
       region: options.region,
     },
-    domain: options.domain ?? 'localhost',
+    domains: options.domains ?? ['s3.localhost', 'localhost'],
     minPartSize: options.minPartSize ?? MIN_PART_SIZE,
     log: requests.add,
   }
