@@ -162,4 +162,6 @@ export interface EngineOptions {
   bwlimit?: number | undefined
   signal?: AbortSignal | undefined
   onRetry?: ((reason: string) => void) | undefined
+  /** ms after which a local read, write or fsync that has not returned is STUCK. Default 60,000. */
+  stuckMs?: number | undefined
 }

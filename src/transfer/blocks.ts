@@ -1,0 +1,22 @@
+import { crc32, crc32Combine } from '../checksum/crc32.ts'
+import { BLOCK_BYTES } from './types.ts'
+
+/** CRC-32 of each block, and of the whole from theirs: the bytes are read once. */
+export function sumBlocks(bytes: Uint8Array): { blockCrcs: number[]; crc32: number } {
+  const blockCrcs: number[] = []
+  let whole = 0
+  for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
+    const block = bytes.subarray(at, at + BLOCK_BYTES)
+    const sum = crc32(block)
+    blockCrcs.push(sum)
+    whole = at === 0 ? sum : crc32Combine(whole, sum, block.length)
+  }
+  return { blockCrcs, crc32: whole }
+}
+
+/** Numbers of the blocks that are not what was expected; a wrong count of blocks makes all of them wrong. */
+export function wrongBlocks(sums: readonly number[], expected: readonly number[] | undefined): number[] {
+  if (expected === undefined) return []
+  const all = [...sums.keys()]
+  return sums.length === expected.length ? all.filter((n) => sums[n] !== expected[n]) : all
+}

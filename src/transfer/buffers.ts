@@ -1,0 +1,52 @@
+const SMALLEST = 4 * 1024
+/** Above this, sizes are those of parts and blocks: few, and each its own class. */
+const LARGE = 1024 * 1024
+const LARGE_STEP = 64 * 1024
+
+/** Buffers that are used again: twenty thousand small transfers need a few dozen, not twenty thousand. */
+export interface Buffers {
+  take(length: number): Buffer
+  /** Nobody may write to it any more. Given back before its bytes are given back to the budget. */
+  give(buffer: Buffer): void
+  clear(): void
+}
+
+/** What a buffer for `length` bytes really takes, which is what the budget has to count. */
+export function bufferSize(length: number): number {
+  if (length > LARGE) return Math.ceil(length / LARGE_STEP) * LARGE_STEP
+  let size = SMALLEST
+  while (size < length) size *= 2
+  return size
+}
+
+/** `room`: bytes of the budget that nobody holds; what lies idle here never takes more than that. */
+export function openBuffers(room: () => number): Buffers {
+  const idle = new Map<number, Buffer[]>()
+  let idleBytes = 0
+  const clear = () => {
+    idle.clear()
+    idleBytes = 0
+  }
+  return {
+    take(length) {
+      const size = bufferSize(length)
+      const found = idle.get(size)?.pop()
+      if (found === undefined) {
+        // Of another size, all of them: they make way.
+        if (idleBytes > room()) clear()
+        return Buffer.allocUnsafeSlow(size)
+      }
+      idleBytes -= size
+      return found
+    },
+    give(buffer) {
+      const size = buffer.length
+      if (idleBytes > room()) clear()
+      const list = idle.get(size) ?? []
+      if (list.length === 0) idle.set(size, list)
+      list.push(buffer)
+      idleBytes += size
+    },
+    clear,
+  }
+}
