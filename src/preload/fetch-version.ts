@@ -31,6 +31,8 @@ export interface FetchedVersion extends FetchTotals, Amount {
 
 export interface FetchVersionOptions extends Identified {
   onRange?: FetchOptions['onRange']
+  /** How the cache's record names the source; default: its URL. */
+  recordAs?: string | undefined
 }
 
 /**
@@ -105,7 +107,7 @@ async function promiseSpace(
   const { cache, identity, need, maxSize, minFree, makeRoom, signal, progress } = job
   const id = datasetId(identity)
   const known = await readDataset(cache, id)
-  await recordDataset(cache, { ...identity, source: source.url, kind: version.kind })
+  await recordDataset(cache, { ...identity, source: job.recordAs ?? source.url, kind: version.kind })
   try {
     return await reserve(cache, {
       ...{ dataset: id, ...need, maxSize, minFree, makeRoom, signal },

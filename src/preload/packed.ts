@@ -96,9 +96,21 @@ function filesOfShard(shard: ShardEntry): FileEntry[] {
 export async function shardBlocks(shard: ShardEntry, root: string): Promise<number[] | undefined> {
   const path = join(root, keyToPath(shard.index.name))
   const stream = createReadStream(path, { highWaterMark: 1024 * 1024 })
-  const { header, samples } = await readSampleIndex(stream, { path })
+  try {
+    return await readBlocks(shard, stream, path)
+  } finally {
+    stream.destroy()
+  }
+}
+
+/** The same from the bytes of the index, wherever they are. BAD_MANIFEST when they don't make up the shard's CRC-32. */
+export async function readBlocks(
+  shard: ShardEntry,
+  index: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  path: string,
+): Promise<number[] | undefined> {
+  const { header, samples } = await readSampleIndex(index, { path })
   await samples.return(undefined)
-  stream.destroy()
   if (header.blockSize !== BLOCK_BYTES) return undefined
   const blocks = header.blocks.map((hex) => Number.parseInt(hex, 16))
   let crc = 0

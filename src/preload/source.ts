@@ -27,8 +27,8 @@ export interface SourceContext {
 /** Opens SRC; the caller closes the store. BAD_URI for what is no place. */
 export async function openSource(text: string, context: SourceContext): Promise<Source> {
   const location = parseLocation(text, { cwd: context.cwd })
-  const { signal, env, onRetry } = context
-  const { store, prefix } = await openStore(location, context.s3, { env: { ...env }, signal, onRetry })
+  const { signal, env } = context
+  const { store, prefix } = await openStore(location, context.s3, { env: { ...env }, signal })
   return { store, prefix, url: `${store.url}/${prefix}` }
 }
 
