@@ -6,7 +6,7 @@ import { lockCache } from './locks.ts'
 import { removeDataset } from './remove-dataset.ts'
 import { dropDeadReservations } from './reservations.ts'
 import { sweepScratch } from './scratch.ts'
-import { emptyTrash } from './trash.ts'
+import { emptyTrash, trashBytes } from './trash.ts'
 import type { Cache, SpaceLimit } from './types.ts'
 import { countUsage, type DatasetUsage } from './usage.ts'
 
@@ -41,15 +41,16 @@ export interface Evicted {
  */
 export async function evictToBounds(cache: Cache, request: EvictRequest): Promise<Evicted> {
   const { signal, dryRun } = request
-  const cleaned = dryRun ? 0 : await cleanUp(cache, signal)
+  const cleaned = dryRun ? await trashBytes(cache) : await cleanUp(cache, signal)
   const usage = await countUsage(dryRun ? { ...cache, readOnly: true } : cache, { signal })
   const datasets = new Map(usage.datasets.map((u) => [u.dataset.id, u]))
   let candidates = await findCandidates(cache, usage.datasets)
-  let level = await readLevel(cache, usage.used)
+  let level = await readLevel(cache, dryRun ? usage.used - cleaned : usage.used)
+  if (dryRun) level = { ...level, free: level.free + cleaned }
   const bounds = lowBounds(request.bounds, level, request.watermark)
   const result: Evicted = {
-    before: usage.used,
-    after: usage.used,
+    before: level.used + cleaned,
+    after: level.used,
     free: level.free,
     evicted: [],
     held: [],

@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { LongshoreError } from '../errors.ts'
 import { acquireLock, forgetLock } from '../fs/lock.ts'
 import { freeSpace } from '../fs/space.ts'
+import { readDataset } from './datasets.ts'
 import { cleanUp, evictToBounds } from './evict.ts'
+import { adoptLinks } from './evict-policy.ts'
 import { formatBytes } from './format-bytes.ts'
 import { type Bounds, resolveBounds } from './limits.ts'
 import { lockCache, lockFolder } from './locks.ts'
@@ -15,7 +17,7 @@ import {
   updateReservation,
 } from './reservations.ts'
 import type { Amount, Cache, LinkedAmount, SpaceLimit } from './types.ts'
-import { countUsage, type DatasetUsage, measureState, writeUsage } from './usage.ts'
+import { countUsage, type DatasetUsage, measureState, readUsage, writeUsage } from './usage.ts'
 
 export interface ReserveRequest extends Amount {
   /** The dataset that will grow; its lock is held by the caller, and it is recorded. `bytes`/`files`: what is still to be written, at most. */
@@ -163,19 +165,34 @@ async function promise(
     async commit({ added, linked }) {
       // Both under the cache's lock: nobody counts the data twice, or not at all.
       await lockCache(cache, async () => {
+        // Read again: versions it links to may have been evicted since, and their files handed over to it.
+        const now = (await readUsage(cache, dataset)) ?? { ...base, linked: links }
+        const grown = {
+          files: now.files + added.files,
+          bytes: now.bytes + added.bytes,
+          linked: mergeLinks([...now.linked, ...linked]),
+        }
+        const { files, bytes, linked: kept } = await adoptOrphans(cache, grown)
         await writeUsage(cache, {
-          dataset,
-          files: base.files + added.files,
-          bytes: base.bytes + added.bytes,
-          linked: mergeLinks([...links, ...linked]),
+          ...{ dataset, files, bytes, linked: kept, settled: true },
           state: await measureState(cache, dataset),
-          settled: true,
         })
         await end()
       })
     },
     release: end,
   }
+}
+
+async function adoptOrphans<T extends Amount & { linked: LinkedAmount[] }>(
+  cache: Cache,
+  usage: T,
+): Promise<T> {
+  let mended = usage
+  for (const { from } of usage.linked) {
+    if (!(await readDataset(cache, from))) mended = adoptLinks(mended, from)
+  }
+  return mended
 }
 
 function mergeLinks(links: readonly LinkedAmount[]): LinkedAmount[] {
