@@ -4,6 +4,8 @@ export interface Wake {
   /** Resolves after `ms`, on an event in DIR, on poke(), or when `signal` aborts. Never rejects. */
   wait(ms: number, signal: AbortSignal): Promise<void>
   poke(): void
+  /** Before a look: what comes after it must be heard. */
+  arm(): void
   /** Lets the watch go; the next wait makes a new one. */
   close(): void
 }
@@ -40,6 +42,7 @@ export function watchFolder(dir: string, { enabled = true } = {}): Wake {
   }
   return {
     poke,
+    arm,
     close: drop,
     async wait(ms, signal) {
       arm()

@@ -21,6 +21,8 @@ export interface Pending {
 export interface Queue {
   /** Oldest first. */
   readonly pending: Pending[]
+  /** ms of performance.now() before which the store is left alone */
+  restUntil: number
   readonly committed: CommitHead[]
   /** Complete once, and taken away or given up before they were committed. */
   readonly lost: string[]
@@ -35,8 +37,9 @@ export interface Queue {
 export function createQueue(): Queue {
   const pending: Pending[] = []
   const lost: string[] = []
-  return {
+  const queue: Queue = {
     pending,
+    restUntil: 0,
     committed: [],
     lost,
     add(staged) {
@@ -44,6 +47,7 @@ export function createQueue(): Queue {
     },
     next() {
       const now = performance.now()
+      if (now < queue.restUntil) return undefined
       return pending.find((entry) => !entry.givenUp && entry.notBefore <= now)
     },
     remove(entry) {
@@ -54,6 +58,7 @@ export function createQueue(): Queue {
       return [...lost, ...pending.map((entry) => entry.staged.checkpoint.name)]
     },
   }
+  return queue
 }
 
 /**

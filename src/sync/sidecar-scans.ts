@@ -55,6 +55,8 @@ const EPOCH_EVERY = 60_000
 export function runScans(options: ScansOptions): Scans {
   const { dir, scanner, queue, handled, drain, say, signal, progress, writer } = options
   const rescan = Math.min(options.scanInterval, 1_000)
+  /** An hour between scans must not become two hours for a checkpoint that wants one more look. */
+  const soon = Math.min(options.scanInterval, Math.max(rescan, options.settle))
   const also = options.also ?? (() => false)
   const judge = createJudge({
     dir,
@@ -107,7 +109,7 @@ export function runScans(options: ScansOptions): Scans {
         epochAt = performance.now()
         await stillOwner()
       }
-      const pace = ending === undefined ? options.scanInterval : rescan
+      const pace = ending !== undefined ? rescan : judged?.unsettled.length ? soon : options.scanInterval
       const interrupts = ending === undefined ? AbortSignal.any([signal, drain.ask]) : signal
       await options.wake.wait(pace, interrupts)
       if (!signal.aborted) await sleep(LEAST_GAP)
@@ -127,6 +129,7 @@ export function runScans(options: ScansOptions): Scans {
 
   async function pass({ full, final }: { full: boolean; final: boolean }): Promise<Pass> {
     try {
+      options.wake.arm()
       const tree =
         (await options.home.ensure(signal)) === 'missing'
           ? undefined

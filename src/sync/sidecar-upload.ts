@@ -52,7 +52,8 @@ export async function runUploader(options: UploaderOptions): Promise<void> {
     if (entry === undefined) {
       const open = queue.pending.filter((each) => !each.givenUp)
       if (options.sealed() && open.length === 0) return
-      const soonest = Math.min(...open.map((each) => each.notBefore)) - performance.now()
+      const soonest =
+        Math.max(queue.restUntil, Math.min(...open.map((each) => each.notBefore))) - performance.now()
       await options.wait(Math.max(10, Math.min(IDLE, soonest)))
       continue
     }
@@ -107,7 +108,7 @@ async function commitOne(entry: Pending, options: UploaderOptions): Promise<void
   if (options.keepLast === undefined) return
   try {
     const { keepLast, keepEvery } = options
-    options.onRetired(await retireCheckpoints(writer, { keepLast, keepEvery, signal, progress }))
+    options.onRetired(await retireCheckpoints(writer, { keepLast, keepEvery, signal }))
   } catch (error) {
     if (isLongshoreError(error, 'SUPERSEDED') || signal.aborted) throw error
     // The next commit's retire, or the next start, finishes it.
@@ -119,11 +120,9 @@ function delay(entry: Pending, error: unknown, { queue, sealed }: UploaderOption
   const longest = sealed() ? LAST_RETRY_SEALED : LAST_RETRY
   const ms = Math.min(longest, FIRST_RETRY * 2 ** Math.min(entry.fails - 1, 10)) * (0.75 + Math.random() / 2)
   const at = performance.now() + ms
-  entry.notBefore = at
-  // The store or the way to it: the others would fail the same way, and before their time.
-  if (!OWN_FAULT.has(codeOf(error))) {
-    for (const each of queue.pending) each.notBefore = Math.max(each.notBefore, at)
-  }
+  // The store or the way to it: the others would fail the same way, and the newest would go before the oldest.
+  if (OWN_FAULT.has(codeOf(error))) entry.notBefore = at
+  else queue.restUntil = at
 }
 
 /** A drain without a limit must not wait for ever for what this machine can't read. */

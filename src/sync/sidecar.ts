@@ -137,6 +137,7 @@ export async function runSidecar(options: SidecarOptions): Promise<SidecarResult
       sealed = true
       // Waiting out a backoff would eat the drain's time.
       for (const entry of queue.pending) entry.notBefore = 0
+      queue.restUntil = 0
       added.poke()
     })
     const end = (error: unknown): void => failed.abort(error)
