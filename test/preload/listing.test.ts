@@ -5,6 +5,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { isLongshoreError } from '../../src/errors.ts'
 import { readListing, writeListing } from '../../src/preload/listing.ts'
+import { scanVersion } from '../../src/preload/scan.ts'
+import { prefixVersion } from '../../src/preload/version.ts'
 import type { ListedObject } from '../../src/s3/store.ts'
 import { tempDir } from '../support/tmp.ts'
 
@@ -107,4 +109,19 @@ test('a conflict is found exactly when one name is a folder of another', async (
     }),
     { numRuns: 150 },
   )
+})
+
+test('archived objects are named with their count before any transfer, unless they are left out', async (t) => {
+  const dir = tempDir(t)
+  const objects = [object('p/a'), object('p/b', 3, '"e"', 'GLACIER'), object('p/c', 3, '"e"', 'DEEP_ARCHIVE')]
+  const instant = object('p/d', 3, '"e"', 'GLACIER_IR')
+  const { digest } = await writeListing(stream([...objects, instant]), options(dir))
+  const version = prefixVersion(digest, join(dir, 'listing'), 's3://b/p/')
+  const all = { include: [], exclude: [] }
+  await assert.rejects(
+    scanVersion(version, { selection: all }),
+    (e) => isLongshoreError(e, 'ARCHIVED') && /s3:\/\/b\/p\/b .*GLACIER.*1 more/.test(e.message),
+  )
+  const scan = await scanVersion(version, { selection: { include: [], exclude: ['b', 'c'] } })
+  assert.deepEqual(scan.all, { files: 2, bytes: 6 })
 })
