@@ -38,7 +38,7 @@ export function demoLines(report: DemoReport): string[] {
   const lines = [
     '',
     `A job that starts from the shards asks S3 ${counted(packed, 'time')} instead of ${count(raw)}:`,
-    `${count(raw - packed)} requests saved on each node. All of it took ${seconds(report.seconds)}.`,
+    `${raw > packed ? `${count(raw - packed)} requests saved on each node. ` : ''}All of it took ${seconds(report.seconds)}.`,
   ]
   const { left } = report
   if (left.count > 0) {

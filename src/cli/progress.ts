@@ -116,7 +116,8 @@ export async function createDisplay(options: DisplayOptions): Promise<Display> {
       log.write('debug', message)
     },
     item(kind, fields) {
-      writeJson?.({ ...fields, type: 'item', kind })
+      const { type: _type, kind: _kind, ...rest } = fields
+      writeJson?.({ type: 'item', kind, ...rest })
       log.write(options.showItems ? 'info' : 'debug', itemText(kind, fields), { kind, ...fields })
     },
     stop() {
@@ -217,7 +218,11 @@ function itemText(kind: string, fields: Readonly<Record<string, unknown>>): stri
         ? bytes(Number(value))
         : key === 'name'
           ? String(value)
-          : `${key} ${value}`,
+          : `${key} ${short(value)}`,
     )
   return [kind, ...parts].join(' ')
+}
+
+function short(value: unknown): string {
+  return typeof value === 'number' && !Number.isInteger(value) ? value.toFixed(1) : String(value)
 }

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { z } from 'zod'
 import type { CommandContext } from '../commands/context.ts'
 import type { DemoFacts, DemoOptions, DemoReport, DemoStep, StepName } from '../commands/demo.ts'
 import type { PackReport } from '../commands/pack.ts'
@@ -8,11 +9,12 @@ import { LongshoreError } from '../errors.ts'
 import { sameFolder, writeCheckpoint } from './checkpoints.ts'
 import { writeLeftOut } from './left-out.ts'
 import { makeFiles } from './make-files.ts'
-import { uploadFiles } from './upload-files.ts'
+import { countFiles, uploadFiles } from './upload-files.ts'
 import { verifyDataset } from './verify-dataset.ts'
 
 const BUCKET = 'demo'
-const PACKED = `s3://${BUCKET}/packed/v1/`
+const PACKED_KEY = 'packed/v1/'
+const PACKED = `s3://${BUCKET}/${PACKED_KEY}`
 const RUN = `s3://${BUCKET}/runs/r1/`
 const STEPS = [100, 200, 300]
 /** More left-out files than this go into a file. */
@@ -81,13 +83,18 @@ export async function runDemo(
     })
 
     const verified = await step('verify', async () => {
-      progress.expect({ objects: packed.objects - packed.left.length })
+      progress.expect({ objects: packed.objects })
       const onFile = (size: number): void => progress.done({ objects: 1, bytes: size })
       const found = await verifyDataset(loaded.path, home, { signal, onFile })
       if (found.wrong.length > 0) {
         throw new LongshoreError('INTEGRITY', `${found.wrong[0]} differs from its source`, {
           path: loaded.path,
         })
+      }
+      const there = await countFiles(home)
+      if (there !== found.files + packed.leftCount) {
+        const told = `${found.files} packed and ${packed.leftCount} left out`
+        throw new LongshoreError('INCOMPLETE', `${there} files in the source, but ${told}`, { path: home })
       }
       const { files, samples, shards, bytes } = found
       return { facts: { files, samples, shards, bytes }, value: found }
@@ -107,11 +114,11 @@ export async function runDemo(
       }
     })
 
-    const left = await leftOut(packed.left, options.keep ? folder : undefined, outer)
+    const left = await leftOut(listLeft(packed, server), options.keep ? folder : undefined, outer)
     return {
       steps,
       requests: { raw: verified.files, packed: loaded.gets },
-      files: { found: verified.files + packed.left.length, packed: verified.files, verified: verified.files },
+      files: { found: verified.files + packed.leftCount, packed: verified.files, verified: verified.files },
       left,
       seconds: (performance.now() - began) / 1000,
       folder: options.keep ? folder : undefined,
@@ -164,7 +171,8 @@ async function upload(home: string, context: CommandContext): Promise<{ files: n
   const engine = openEngine({ ...context.engine, signal, onRetry: progress.retry })
   try {
     const onDone = (size: number): void => progress.done({ objects: 1, bytes: size })
-    return await uploadFiles(home, { engine, store, prefix, signal, onDone })
+    const onFound = (size: number): void => progress.expect({ objects: 1, bytes: size })
+    return await uploadFiles(home, { engine, store, prefix, signal, onFound, onDone })
   } finally {
     await engine.close()
     await store.close()
@@ -209,6 +217,19 @@ async function leftOut(
   return left.length > SHOWN ? { ...result, file: await writeLeftOut(left, { folder, env }) } : result
 }
 
+/** All of them: the report holds the first thousand, the list in the bucket every one. */
+function listLeft(report: PackReport, server: DevServer): PackReport['left'] {
+  const list =
+    report.leftList === undefined ? undefined : server.objects.get(BUCKET, PACKED_KEY + report.leftList)
+  if (list === undefined) return report.left
+  const line = z.object({ key: z.string(), reason: z.string() })
+  return list
+    .toString()
+    .split('\n')
+    .filter((text) => text !== '')
+    .map((text) => line.parse(JSON.parse(text)))
+}
+
 function packFacts(report: PackReport): DemoFacts {
   const sum = (pick: (split: PackReport['splits'][number]) => number): number =>
     report.splits.reduce((total, split) => total + pick(split), 0)
@@ -217,7 +238,7 @@ function packFacts(report: PackReport): DemoFacts {
     samples: sum((split) => split.samples),
     shards: sum((split) => split.shards),
     bytes: sum((split) => split.bytes),
-    left: report.left.length,
+    left: report.leftCount,
   }
 }
 

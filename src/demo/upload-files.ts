@@ -11,16 +11,18 @@ export async function uploadFiles(
     store: ObjectStore
     prefix: string
     signal: AbortSignal
+    onFound(bytes: number): void
     onDone(bytes: number): void
   },
 ): Promise<{ files: number; bytes: number }> {
-  const { engine, store, prefix, signal, onDone } = options
+  const { engine, store, prefix, signal, onFound, onDone } = options
   const to = engine.attach(store)
   const total = { files: 0, bytes: 0 }
   async function* plan(): AsyncGenerator<Transfer> {
     for await (const { key, path, size } of filesBelow(dir)) {
       total.files++
       total.bytes += size
+      onFound(size)
       yield {
         id: total.files,
         length: size,
@@ -49,4 +51,14 @@ export async function* filesBelow(
     if (entry.isDirectory()) yield* filesBelow(dir, `${key}/`)
     else if (entry.isFile()) yield { key, path: join(dir, key), size: (await stat(join(dir, key))).size }
   }
+}
+
+/** Everything below `dir` that is no folder: files, links, pipes. */
+export async function countFiles(dir: string): Promise<number> {
+  let count = 0
+  for (const entry of await readdir(dir, { withFileTypes: true })) {
+    if (!entry.isDirectory()) count++
+    else if (entry.name !== '.longshore') count += await countFiles(join(dir, entry.name))
+  }
+  return count
 }

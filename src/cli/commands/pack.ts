@@ -98,7 +98,8 @@ export function packLine(report: PackReport): string {
     const seed = split.seed === null ? 'in key order' : `shuffled with seed ${split.seed}`
     return report.splits.length === 1 ? seed : `${split.name} ${seed}`
   })
-  const left = report.left.length === 0 ? '' : `; left out ${counted(report.left.length, 'object')}`
+  const list = report.leftList === undefined ? '' : ` (${report.leftList})`
+  const left = report.leftCount === 0 ? '' : `; left out ${counted(report.leftCount, 'object')}${list}`
   const open = report.manifest === undefined ? '; other tasks have shards to finish' : ''
   return (
     `${report.destination}: ${counted(report.objects, 'object')}, ${counted(samples, 'sample')} ` +
