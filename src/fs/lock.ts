@@ -127,8 +127,11 @@ export async function forgetLock(dir: string, name: string): Promise<void> {
   }
 }
 
-/** 'late': the number had been used and tidied away; it is free again, and the lock is not ours. */
-async function claim(
+/**
+ * One try for a generation. 'late': the number had been used and tidied away; it is free again, and the lock is
+ * somebody else's. Exported for its test only: from outside, that moment can't be hit on purpose.
+ */
+export async function claim(
   dir: string,
   name: string,
   generation: number,

@@ -6,7 +6,8 @@ import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { isLongshoreError } from '../../src/errors.ts'
-import { acquireLock, forgetLock, isLocked, type Lock } from '../../src/fs/lock.ts'
+import { acquireLock, claim, forgetLock, isLocked, type Lock } from '../../src/fs/lock.ts'
+import { listenAt } from '../../src/fs/socket.ts'
 import { tempDir } from '../support/tmp.ts'
 
 const CHILD = fileURLToPath(new URL('lock-child.ts', import.meta.url))
@@ -88,22 +89,24 @@ test('many turns leave a few names, and the highest is never used again', async 
   assert.deepEqual(readdirSync(dir), [])
 })
 
-test('a contender who links a number that was tidied away steps back', async (t) => {
+test('a contender who links a number that was tidied away meanwhile steps back', async (t) => {
   const dir = tempDir(t)
-  // The folder as a slow contender finds it: it looked when 1 was the highest, now 40 is owned.
-  const owner = await take(dir, 'a')
-  const { renameSync } = await import('node:fs')
-  renameSync(path.join(dir, 'a.1'), path.join(dir, 'a.40'))
-  assert.equal(await acquireLock(dir, 'a', { wait: false }), undefined)
-  writeFileSync(path.join(dir, 'a.2'), '')
-  assert.equal(await acquireLock(dir, 'a', { wait: false }), undefined, 'a lower dead one does not matter')
+  let owner = await take(dir, 'a')
+  while (readdirSync(dir).includes('a.1')) {
+    await owner.release()
+    owner = await take(dir, 'a')
+  }
+  // It looked when a.0 was the highest, and slept until now.
+  const late = await listenAt(dir, 'a.late.new')
+  assert.equal(await claim(dir, 'a', 1, late), 'late')
+  assert.ok(!readdirSync(dir).includes('a.1'))
+  const top = Math.max(...readdirSync(dir).map((n) => Number(n.split('.')[1]) || 0))
+  assert.equal(await claim(dir, 'a', top, late), 'taken')
+  assert.equal(await acquireLock(dir, 'a', { wait: false }), undefined, 'the owner still has it')
   await owner.release()
-  const next = await take(dir, 'a')
-  assert.deepEqual(
-    readdirSync(dir).filter((n) => n !== 'a.40'),
-    ['a.41'],
-  )
-  await next.release()
+  assert.equal(await claim(dir, 'a', top + 1, late), 'ours')
+  assert.equal(await isLocked(dir, 'a'), true)
+  await late.close()
 })
 
 test('the lock of a process that was killed goes to the one who waits', async (t) => {
