@@ -65,7 +65,7 @@ export function judge(error: unknown, now = Date.now()): Failure {
     region: sdk.headers['x-amz-bucket-region'] ?? sdk.region,
   }
   if (error instanceof TransportError) return judgeTransport(error, failure)
-  if (sdk.status === undefined) return judgeSystem(error, system, failure)
+  if (sdk.status === undefined) return judgeSystem(system, failure)
   if (EXPIRED.test(sdk.code)) return { ...failure, remedy: 'refresh' }
   if (sdk.code === 'RequestTimeTooSkewed') return { ...failure, remedy: 'skew' }
   const redirected = ELSEWHERE.test(sdk.code) || sdk.status === 301 || sdk.status === 307
@@ -95,16 +95,17 @@ function judgeTransport(error: TransportError, failure: Failure): Failure {
   if (error.problem === 'foreign' && (status >= 500 || status === 429 || status === 408)) {
     return { ...common, remedy: 'again', ambiguous: true, slowDown: status === 503 || status === 429 }
   }
-  return common
+  // An answer that is no S3's has a status that means nothing to us: 404 is not 'no such object'.
+  return { ...common, status: error.problem === 'foreign' ? undefined : common.status }
 }
 
-function judgeSystem(error: unknown, code: string | undefined, failure: Failure): Failure {
+function judgeSystem(code: string | undefined, failure: Failure): Failure {
   const common = { ...failure, code: code ?? failure.code, reason: code ?? failure.reason }
   if (code === undefined) return common
   if (isTlsRefusal(code)) return common
   if (UNREACHABLE.has(code)) return { ...common, remedy: 'unreachable' }
   if (CROWDED.has(code)) return { ...common, remedy: 'again' }
-  if (LOST.has(code)) return { ...common, remedy: 'again', ambiguous: !isReused(error) }
+  if (LOST.has(code)) return { ...common, remedy: 'again', ambiguous: true }
   return common
 }
 
@@ -148,10 +149,6 @@ function asRecord(value: unknown): Record<string, unknown> {
 
 function causeOf(error: unknown): unknown {
   return error instanceof Error ? error.cause : undefined
-}
-
-function isReused(error: unknown): boolean {
-  return hidden(error, 'reusedSocket') === true
 }
 
 function refusesChecksums(sdk: SdkError): boolean {
