@@ -27,7 +27,7 @@ export function listKeys(
 ): ListResult {
   const entries: ListEntry[] = []
   if (maxKeys === 0) return { entries, truncated: false }
-  let at = compareKeys(after, prefix) > 0 ? lowerBound(keys, after, true) : lowerBound(keys, prefix)
+  let at = compareKeys(after, prefix) >= 0 ? lowerBound(keys, after, true) : lowerBound(keys, prefix)
   while (at < keys.length) {
     const key = keys[at] ?? ''
     if (!key.startsWith(prefix)) break

@@ -26,7 +26,7 @@ export interface DevServerOptions {
   region?: string | undefined
   /** Made at start where missing. */
   buckets?: readonly string[] | undefined
-  /** `bucket.<domain>` in Host is virtual-host style. Default s3.localhost and localhost; the longest that fits counts. */
+  /** `bucket.<domain>` in Host is virtual-host style. Default s3.localhost and localhost; the first that fits counts. */
   domains?: readonly string[] | undefined
   faults?: readonly FaultRule[] | undefined
   /** fsync data before an answer. Default false: what a power cut takes is not asked of a test server. */
