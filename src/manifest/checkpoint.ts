@@ -22,15 +22,20 @@ const seq = count.min(1).max(10 ** SEQ_DIGITS - 1)
 const mode = z.number().int().min(0).max(0o7777)
 const crc = z.string().regex(/^[0-9a-f]{8}$/)
 const nonce = z.string().regex(/^[0-9a-f]{16}$/)
-/** A path inside the checkpointed folder. What it may not do: leave the folder, or reach longshore's own state. */
-const path = z
+const OBJECTS = /^\.longshore\/objects\/[0-9]+-[0-9a-f]+\/./
+
+const relative = z
   .string()
   .min(1)
   .max(4096)
   .refine((s) => !s.includes('\0') && s.split('/').every((p) => p !== '' && p !== '.' && p !== '..'), {
     error: 'leaves the folder',
   })
-  .refine((s) => s.split('/')[0] !== STATE_FOLDER, { error: "reaches longshore's own folder" })
+
+/** A path inside the checkpointed folder. What it may not do: leave the folder, or reach longshore's own state. */
+const path = relative.refine((s) => s.split('/')[0] !== STATE_FOLDER, {
+  error: "reaches longshore's own folder",
+})
 
 const common = {
   format: z.literal(LOG_FORMAT),
@@ -45,7 +50,9 @@ const common = {
 }
 
 /** An object's key relative to the run's prefix: a file's own path, or one below `.longshore/objects/`. */
-const key = z.union([path, z.string().regex(/^\.longshore\/objects\/[0-9]+-[0-9a-f]+\/./)])
+const key = relative.refine((s) => !s.startsWith(`${STATE_FOLDER}/`) || OBJECTS.test(s), {
+  error: 'is no place for data',
+})
 /** '.' : the watched folder itself is the checkpoint. */
 const name = z.union([path, z.literal('.')])
 
@@ -183,10 +190,19 @@ export function decodeRecord(bytes: Uint8Array, expected: { seq: number; url: st
 function check(json: unknown, url: string): LogRecord {
   const parsed = recordSchema.safeParse(json)
   if (parsed.success) return parsed.data
-  const issue = parsed.error.issues[0]
-  const where = issue?.path.length ? ` (${issue.path.join('.')})` : ''
-  throw new LongshoreError('BAD_MANIFEST', `${url}: ${issue?.message ?? 'not a log record'}${where}`, {
+  throw new LongshoreError('BAD_MANIFEST', `${url}: ${explain(parsed.error.issues[0])}`, {
     path: url,
     hint: 'Not written by this version of longshore, or damaged.',
   })
+}
+
+/** Of an entry that is neither a file nor a link: what is wrong with it as the one it looks like. */
+function explain(issue: z.core.$ZodIssue | undefined, above: PropertyKey[] = []): string {
+  if (issue === undefined) return 'not a log record'
+  const path = [...above, ...issue.path]
+  if (issue.code === 'invalid_union') {
+    const nearest = [...issue.errors].sort((a, b) => a.length - b.length)[0]?.[0]
+    if (nearest) return explain(nearest, path)
+  }
+  return path.length === 0 ? issue.message : `${issue.message} (${path.join('.')})`
 }

@@ -33,9 +33,9 @@ export async function retireCheckpoints(
         writer.known,
         heads.map((head) => head.seq),
       )
-      for (const { name, step, seq } of heads) progress.item('retired', { name, step, seq })
     }
-    await sweep(writer, signal)
+    const deleted = await sweep(writer, signal)
+    if (deleted > 0) progress.debug(`${deleted} objects of retired checkpoints are deleted`)
     return gone
   })
 }
