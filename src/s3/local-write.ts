@@ -66,7 +66,15 @@ export async function placeAbsent(temp: string, path: string): Promise<WriteOutc
 
 /** Makes the folders above a key's file; each new one is synced into its parent. */
 export async function makeParents(path: string): Promise<void> {
-  const made = await mkdir(dirname(path), { recursive: true })
+  let made: string | undefined
+  try {
+    made = await mkdir(dirname(path), { recursive: true })
+  } catch (error) {
+    // mkdir's word for a file where a folder has to be.
+    if (errorCode(error) === 'EEXIST')
+      throw localError(Object.assign(error as Error, { code: 'ENOTDIR' }), path)
+    throw error
+  }
   if (made === undefined) return
   for (let dir = dirname(path); dir.length >= made.length; dir = dirname(dir)) await syncDir(dirname(dir))
 }

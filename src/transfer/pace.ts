@@ -6,21 +6,26 @@ export interface Pace {
   spend(bytes: number, signal: AbortSignal): Promise<void>
 }
 
+/** ms */
+export interface Clock {
+  now(): number
+  sleep(ms: number, signal: AbortSignal): Promise<unknown>
+}
+
+const REAL: Clock = { now: () => performance.now(), sleep: (ms, signal) => wait(ms, undefined, { signal }) }
+
 /** `bytesPerSecond` undefined: no limit. */
-export function openPace(
-  bytesPerSecond: number | undefined,
-  now: () => number = () => performance.now(),
-): Pace {
+export function openPace(bytesPerSecond: number | undefined, clock: Clock = REAL): Pace {
   let free = 0
   return {
     async spend(bytes, signal) {
       if (bytesPerSecond === undefined || bytes === 0) return
-      const start = Math.max(free, now())
+      const start = Math.max(free, clock.now())
       free = start + (bytes / bytesPerSecond) * 1000
       // Its own time is waited for before it starts: then no burst is ever above the rate.
-      const delay = free - now()
+      const delay = free - clock.now()
       try {
-        if (delay > 1) await wait(delay, undefined, { signal })
+        if (delay > 1) await clock.sleep(delay, signal)
       } catch (error) {
         signal.throwIfAborted()
         throw error
