@@ -4,6 +4,7 @@ import { findChanged, isSourceChanged, type Source, sourceChanged } from './chan
 import { type Desk, writeRecord } from './documents.ts'
 import { eachOf } from './each-of.ts'
 import { createGate, type Gate } from './gate.ts'
+import { linkSignal } from './link-signal.ts'
 import { partSizeFor } from './parts.ts'
 import { type PlanHead, planKeys, type ShardResult } from './plan-schema.ts'
 import { measure, readSlice } from './slices.ts'
@@ -33,17 +34,20 @@ const OPEN_SHARDS = 3
 /** Fills the given shards of a frozen plan. Rejects with the first failure, after clearing up. */
 export async function fillShards(desk: Desk, options: FillOptions): Promise<void> {
   // A failed shard stops the others: what they have is cleared up, what is finished is kept.
-  const stop = new AbortController()
-  const signal = AbortSignal.any([desk.signal, stop.signal])
+  const { signal, abort, unlink } = linkSignal(desk.signal)
   const gate = createGate(Math.max(2, Math.floor(options.memory / (options.partSize ?? BLOCK_BYTES)) + 2))
-  await eachOf(options.shards, OPEN_SHARDS, async (i) => {
-    try {
-      await fillShard({ ...desk, signal }, i, gate, options)
-    } catch (error) {
-      if (!stop.signal.aborted) stop.abort(error)
-      throw stop.signal.reason
-    }
-  })
+  try {
+    await eachOf(options.shards, OPEN_SHARDS, async (i) => {
+      try {
+        await fillShard({ ...desk, signal }, i, gate, options)
+      } catch (error) {
+        abort(error)
+        throw signal.reason
+      }
+    })
+  } finally {
+    unlink()
+  }
 }
 
 async function fillShard(desk: Desk, i: number, gate: Gate, options: FillOptions): Promise<void> {

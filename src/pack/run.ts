@@ -7,11 +7,13 @@ import { type Location, parseLocation } from '../s3/uri.ts'
 import { openEngine } from '../transfer/engine.ts'
 import type { Engine } from '../transfer/types.ts'
 import type { Source } from './changed.ts'
+import { countedStore } from './counted-store.ts'
 import { checkApart, checkNoShards } from './destination.ts'
 import type { Desk } from './documents.ts'
 import { estimatePack } from './estimate.ts'
 import { fillShards } from './fill.ts'
 import { awaitPlan, checkSamePlan, findPlan, freezePlan, holdsOther } from './freeze.ts'
+import { linkSignal } from './link-signal.ts'
 import { makePlan, spoolFileList } from './make-plan.ts'
 import { canonicalOptions, checkOptions } from './options.ts'
 import type { PlanHead } from './plan-schema.ts'
@@ -31,6 +33,8 @@ interface Run {
   scratch: Scratch
   task: Task
   checks: Record<string, number>
+  /** Requests beside the engine's. */
+  counts: Record<string, number>
   retries: () => number
   started: number
 }
@@ -44,8 +48,10 @@ export async function runPack(options: PackOptions, context: CommandContext): Pr
   const from = parseLocation(options.source, { cwd })
   const to = parseLocation(options.destination, { cwd })
   await checkApart(from, to, options)
-  const { signal, env } = context
-  const closers: (() => Promise<void>)[] = []
+  const { env } = context
+  const { signal, unlink } = linkSignal(context.signal)
+  const closers: (() => Promise<void>)[] = [async () => unlink()]
+  const counts: Record<string, number> = {}
   let retries = 0
   const onRetry = (reason: string): void => {
     retries++
@@ -55,17 +61,18 @@ export async function runPack(options: PackOptions, context: CommandContext): Pr
     const open = async (location: Location): Promise<{ store: ObjectStore; prefix: string }> => {
       const opened = await openStore(location, context.s3, { env, signal, onRetry })
       closers.push(() => opened.store.close())
-      return opened
+      return { store: countedStore(opened.store, counts), prefix: opened.prefix }
     }
     const source = await open(from)
     const target = await open(to)
-    const engine = await openEngine({ ...context.engine, signal, onRetry })
+    // The stores tell every retry themselves.
+    const engine = openEngine({ ...context.engine, signal })
     closers.push(() => engine.close())
     const scratch = await openScratch(env)
     closers.push(() => scratch.remove())
     const desk: Desk = { engine, store: target.store, prefix: target.prefix, signal }
     const sourceUrl = source.store.kind === 'local' ? 'local:' : `${source.store.url}/${source.prefix}`
-    const run = { options, context, source, sourceUrl, desk, scratch, task, checks: {}, started }
+    const run = { options, context, source, sourceUrl, desk, scratch, task, checks: {}, counts, started }
     if (!context.dryRun) {
       const lock = await lockDestination(
         `${desk.store.place} ${desk.store.url}/${desk.prefix} ${task.index}/${task.count}`,
@@ -88,7 +95,7 @@ export async function runPack(options: PackOptions, context: CommandContext): Pr
 
 async function work(run: Run): Promise<PackReport> {
   const { options, context, desk, scratch, task } = run
-  const { signal } = context
+  const { signal } = desk
   const list =
     options.filesFrom === undefined
       ? null
@@ -169,6 +176,8 @@ function report(
 ): PackReport {
   const manifest = done.published?.manifest
   const stats: Engine['stats'] = run.desk.engine.stats
+  const requests = { ...stats.requests }
+  for (const [kind, times] of Object.entries(run.counts)) requests[kind] = (requests[kind] ?? 0) + times
   const leftCount = manifest?.leftCount ?? plan.left.count
   const splits =
     manifest?.splits ??
@@ -195,8 +204,8 @@ function report(
     leftCount,
     leftList: manifest?.leftList?.name,
     checks: run.checks,
-    requests: { ...stats.requests },
-    retries: stats.retries + run.retries(),
+    requests,
+    retries: run.retries(),
     seconds: (performance.now() - run.started) / 1000,
     exit: plan.skipped > 0 || leftCount > plan.left.count ? 3 : 0,
   }

@@ -5,6 +5,7 @@ import type { TransferDone } from '../transfer/types.ts'
 import { type Desk, readObject } from './documents.ts'
 import { holdsOther } from './freeze.ts'
 import type { Gate } from './gate.ts'
+import { linkSignal } from './link-signal.ts'
 import { type PartsOptions, type ShardPart, shardParts } from './parts.ts'
 
 export interface UploadOptions extends PartsOptions {
@@ -91,8 +92,7 @@ async function moveParts(
   const store = engine.attach(desk.store)
   const done: TransferDone[] = []
   const running = new Set<Promise<void>>()
-  const failed = new AbortController()
-  const signal = AbortSignal.any([desk.signal, failed.signal])
+  const { signal, abort, unlink } = linkSignal(desk.signal)
   const move = async (part: ShardPart): Promise<void> => {
     const { number, offset, length, pieces } = part
     try {
@@ -102,7 +102,7 @@ async function moveParts(
       options.onPart(part, result)
     } catch (error) {
       // The first one counts: what follows is only the abort that it causes.
-      if (!failed.signal.aborted) failed.abort(error)
+      abort(error)
     } finally {
       gate.leave()
     }
@@ -115,6 +115,7 @@ async function moveParts(
     }
   } finally {
     await Promise.all(running)
+    unlink()
   }
   signal.throwIfAborted()
   return done

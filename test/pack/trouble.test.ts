@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict'
+import { utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { LongshoreError } from '../../src/errors.ts'
+import { SILENT } from '../../src/progress.ts'
+import { type TestServer, withDevServer } from '../support/devserver.ts'
+import { type Cleanup, tempDir } from '../support/tmp.ts'
+import {
+  assertSame,
+  noise,
+  type Objects,
+  packInto,
+  readBucket,
+  readTree,
+  sampleObjects,
+  unpack,
+  writeTree,
+} from './pack-into.ts'
+
+const MIB = 2 ** 20
+/** Two shards of three parts each; one object spans all three parts of its shard. */
+const LARGE: Objects = new Map([
+  ['a.bin', noise(19 * MIB + 17, 1)],
+  ['a.json', Buffer.from('{}')],
+  ...Array.from({ length: 40 }, (_, i): [string, Buffer] => [`s${i}.bin`, noise(450_000 + i, i + 2)]),
+])
+const SHARDS = { shardSize: 20 * MIB, shuffle: false } as const
+
+test('a shard of many parts holds every object, also one that spans them', async (t) => {
+  const server = await serve(t, LARGE)
+  const report = await packInto(t, { ...SHARDS, ...places(server) }, { server })
+  assert.equal(report.packed, 2)
+  const { manifest, members } = await unpack(readBucket(server, 'v1/'))
+  assertSame(members, LARGE)
+  assert.deepEqual(
+    manifest.shards.map((s) => Math.ceil(s.size / (8 * MIB))),
+    [3, 3],
+  )
+  assert.deepEqual(server.server.objects.uploads(server.bucket), [])
+
+  const local = tempDir(t)
+  await packInto(t, { ...SHARDS, source: writeTree(tempDir(t), LARGE), destination: local })
+  for (const { name } of manifest.shards) {
+    assert.ok(
+      readTree(local)
+        .get(name)
+        ?.equals(readBucket(server, 'v1/').get(name) ?? Buffer.alloc(0)),
+      name,
+    )
+  }
+})
+
+test('with a fault on every fifth request, the same bytes and no open upload', async (t) => {
+  const objects = sampleObjects(20, 9_000)
+  objects.set('large.bin', noise(9 * MIB, 9))
+  const server = await serve(t, objects)
+  const options = { shardSize: 10 * MIB, source: `${server.root}/raw/` }
+  const calm = await packInto(t, { ...options, destination: `${server.root}/calm/` }, { server })
+  server.server.faults.add({ match: { every: 5 }, do: { kind: 'status', status: 503 } })
+  server.server.faults.add({ match: { every: 7 }, do: { kind: 'reset', afterBytes: 1000 } })
+  server.server.faults.add({ match: { every: 11 }, do: { kind: 'lost-answer' } })
+  const rough = await packInto(t, { ...options, destination: `${server.root}/rough/` }, { server })
+  server.server.faults.clear()
+  assert.equal(rough.manifest, calm.manifest)
+  assert.ok(rough.retries > 0)
+  assertSame(readBucket(server, 'rough/'), readBucket(server, 'calm/'))
+  assert.deepEqual(server.server.objects.uploads(server.bucket), [])
+})
+
+test('stopped at any moment and run again: the same bytes, finished shards kept, no open upload', async (t) => {
+  const objects = sampleObjects(70, 30_000)
+  objects.set('large.bin', noise(9 * MIB, 9))
+  const server = await serve(t, objects)
+  const calm = await packInto(t, { ...places(server), destination: `${server.root}/calm/` }, { server })
+  const total = server.server.requests.count()
+  const kept: number[] = []
+  for (const part of [0.05, 0.65, 0.9]) {
+    const destination = `${server.root}/cut-${part}/`
+    const before = server.server.requests.count()
+    const stop = new AbortController()
+    const watch = setInterval(() => {
+      if (server.server.requests.count() - before < total * part) return
+      stop.abort(new LongshoreError('INTERRUPTED', 'stopped'))
+    }, 1)
+    const cut = packInto(t, { ...places(server), destination }, { server, context: { signal: stop.signal } })
+    await cut.catch((error) => assert.equal(error.code, 'INTERRUPTED')).finally(() => clearInterval(watch))
+    assert.deepEqual(server.server.objects.uploads(server.bucket), [], 'a stopped run leaves no open upload')
+    const again = await packInto(t, { ...places(server), destination }, { server })
+    assert.equal(again.manifest, calm.manifest)
+    assertSame(readBucket(server, `cut-${part}/`), readBucket(server, 'calm/'))
+    kept.push(again.kept)
+  }
+  assert.ok(
+    kept.some((n) => n > 0 && n < calm.packed),
+    kept.join(),
+  )
+})
+
+test('an upload that a killed run left open is cleared away by the next', async (t) => {
+  const server = await serve(t, LARGE)
+  const fails = server.server.faults.add({
+    match: { operation: ['CompleteMultipartUpload', 'AbortMultipartUpload'] },
+    do: { kind: 'status', status: 403, code: 'AccessDenied' },
+  })
+  await assert.rejects(packInto(t, { ...SHARDS, ...places(server) }, { server }), { code: 'ACCESS_DENIED' })
+  fails()
+  assert.ok(server.server.objects.uploads(server.bucket).length > 0)
+  await packInto(t, { ...SHARDS, ...places(server) }, { server })
+  assert.deepEqual(server.server.objects.uploads(server.bucket), [])
+})
+
+test('a frozen plan is continued without listing the source again', async (t) => {
+  const server = await serve(t, sampleObjects(60, 30_000))
+  const fails = server.server.faults.add({
+    match: { operation: 'PutObject', key: /longshore\.json$/ },
+    do: { kind: 'status', status: 403, code: 'AccessDenied' },
+  })
+  await assert.rejects(packInto(t, places(server), { server }), { code: 'ACCESS_DENIED' })
+  fails()
+  server.server.requests.clear()
+  const report = await packInto(t, places(server), { server })
+  assert.equal(report.packed, 0)
+  assert.ok(report.kept > 1)
+  assert.ok(
+    !server.server.requests.all().some((r) => r.key.startsWith('raw/') && r.operation === 'GetObject'),
+  )
+})
+
+test('an object that changed since the listing stops the pack and is named', async (t) => {
+  const { server, options } = await halfPacked(t)
+  server.server.objects.put(server.bucket, 'raw/s3.bin', noise(450_003, 77))
+  await assert.rejects(packInto(t, options, { server }), {
+    code: 'SOURCE_CHANGED',
+    message: /raw\/s3\.bin/,
+    hint: /skip/,
+  })
+  server.server.objects.delete(server.bucket, 'raw/s3.bin')
+  await assert.rejects(packInto(t, options, { server }), { code: 'SOURCE_CHANGED', message: /raw\/s3\.bin/ })
+  assert.deepEqual(server.server.objects.uploads(server.bucket), [])
+  assert.equal(server.server.objects.get(server.bucket, 'v1/longshore.json'), undefined)
+})
+
+test('--on-changed skip leaves out what changed, with its sample, lists it and ends with 3', async (t) => {
+  const { server, options } = await halfPacked(t)
+  server.server.objects.put(server.bucket, 'raw/a.bin', noise(100, 77))
+  server.server.objects.delete(server.bucket, 'raw/s3.bin')
+  const report = await packInto(t, { ...options, onChanged: 'skip' }, { server })
+  assert.equal(report.exit, 3)
+  const { manifest, members } = await unpack(readBucket(server, 'v1/'))
+  const rest = new Map([...LARGE].filter(([key]) => !['a.bin', 'a.json', 's3.bin'].includes(key)))
+  assertSame(members, rest)
+  assert.deepEqual(
+    manifest.left.toSorted((a, b) => (a.key < b.key ? -1 : 1)),
+    [
+      { key: 'a.bin', reason: 'changed since it was listed' },
+      { key: 'a.json', reason: 'its sample lost a.bin' },
+      { key: 's3.bin', reason: 'gone since it was listed' },
+    ],
+  )
+})
+
+test('a local file that was touched since the listing is noticed too', async (t) => {
+  const source = writeTree(tempDir(t), sampleObjects(20, 1000))
+  const destination = tempDir(t)
+  const progress = {
+    ...SILENT,
+    phase(name: string) {
+      // After the plan is frozen, before the first byte moves.
+      if (name === 'pack') utimesSync(join(source, 'empty.txt'), 1, 1)
+      if (name === 'pack') writeFileSync(join(source, 'c1/bild 1/ü.jpg'), noise(1001, 5))
+    },
+  }
+  await assert.rejects(packInto(t, { source, destination }, { context: { progress } }), {
+    code: 'SOURCE_CHANGED',
+    message: /bild 1/,
+  })
+})
+
+test('a shard that someone else put in the way is noticed and not replaced', async (t) => {
+  const server = await serve(t, sampleObjects(10, 500))
+  const intruder = Buffer.from('not a shard')
+  const progress = {
+    ...SILENT,
+    phase(name: string) {
+      if (name === 'pack') server.server.objects.put(server.bucket, 'v1/train-000000.tar', intruder)
+    },
+  }
+  await assert.rejects(packInto(t, places(server), { server, context: { progress } }), {
+    code: 'DEST_HOLDS_OTHER',
+  })
+  assert.ok(server.server.objects.get(server.bucket, 'v1/train-000000.tar')?.equals(intruder))
+})
+
+function places(server: TestServer) {
+  return { source: `${server.root}/raw/`, destination: `${server.root}/v1/` }
+}
+
+async function serve(t: Cleanup, objects: Objects): Promise<TestServer> {
+  const server = await withDevServer(t)
+  for (const [key, body] of objects) server.server.objects.put(server.bucket, `raw/${key}`, body)
+  return server
+}
+
+/** A plan is frozen and no shard is there: the reads failed. */
+async function halfPacked(t: Cleanup) {
+  const server = await serve(t, LARGE)
+  const options = { ...SHARDS, ...places(server) }
+  const fails = server.server.faults.add({
+    match: { operation: 'GetObject', key: /^raw\// },
+    do: { kind: 'status', status: 403, code: 'AccessDenied' },
+  })
+  await assert.rejects(packInto(t, options, { server }), { code: 'ACCESS_DENIED' })
+  fails()
+  return { server, options }
+}
