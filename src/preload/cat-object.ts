@@ -149,6 +149,7 @@ async function fetchObject(
     kind: 'prefix',
     digest: job.identity.digest,
     entries: () => [entry],
+    stages: () => [[entry]],
     everything: () => [entry],
     blocks: async () => await shard?.blocks(),
   }

@@ -67,12 +67,7 @@ export async function fetchFiles(
   options: FetchOptions,
 ): Promise<FetchTotals> {
   const { engine, store, progress, signal } = options
-  const totals: FetchTotals = {
-    fetched: { files: 0, bytes: 0 },
-    kept: { files: 0, bytes: 0 },
-    linked: { files: 0, bytes: 0 },
-    checks: {},
-  }
+  const totals = noTotals()
   const storeId = engine.attach(store)
   const small = Math.min(BLOCK_BYTES, options.part)
   const pending = new Map<number, Pending>()
@@ -230,4 +225,18 @@ function createFolderMaker(cache: Pick<Cache, 'modes'>): (path: string) => Promi
     if (known.size >= KNOWN_FOLDERS) known = new Set()
     known.add(path)
   }
+}
+
+export function noTotals(): FetchTotals {
+  const none = (): Amount => ({ files: 0, bytes: 0 })
+  return { fetched: none(), kept: none(), linked: none(), checks: {} }
+}
+
+/** Adds `part` to `totals`. */
+export function addTotals(totals: FetchTotals, part: FetchTotals): void {
+  for (const how of ['fetched', 'kept', 'linked'] as const) {
+    totals[how].files += part[how].files
+    totals[how].bytes += part[how].bytes
+  }
+  for (const [check, n] of Object.entries(part.checks)) totals.checks[check] = (totals.checks[check] ?? 0) + n
 }

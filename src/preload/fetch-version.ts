@@ -12,7 +12,7 @@ import type { Amount } from '../cache/types.ts'
 import { syncFilesystem, writeFileDurable } from '../fs/durable.ts'
 import { BLOCK_BYTES } from '../transfer/types.ts'
 import { bootId } from './boot-id.ts'
-import { type FetchOptions, type FetchTotals, fetchFiles } from './fetch-files.ts'
+import { addTotals, type FetchOptions, type FetchTotals, fetchFiles, noTotals } from './fetch-files.ts'
 import type { Identified } from './job.ts'
 import { findOlder } from './older.ts'
 import { selectShards } from './packed.ts'
@@ -68,15 +68,19 @@ export async function fetchVersion(
     await markBoot(journals, boot)
     progress.phase('fetch')
     progress.expect({ bytes: scan.all.bytes, objects: scan.all.files })
-    const reuse = createReuse(older)
-    const totals = await fetchFiles(version.entries(selection), {
-      ...{ engine: await job.engine(), store: source.store, prefix: source.prefix, url: source.url },
-      ...{ ...places, boot, modes: cache.modes, verify: job.verify, progress, signal },
-      reuse: reuse.use,
-      blocks: (entry) => version.blocks(entry, root),
-      onRange: job.onRange,
-      onWrote: (part) => reservation.wrote(part),
-    }).finally(() => reuse.close())
+    const totals = noTotals()
+    for (const stage of version.stages(selection)) {
+      const reuse = createReuse(older)
+      const part = await fetchFiles(stage, {
+        ...{ engine: await job.engine(), store: source.store, prefix: source.prefix, url: source.url },
+        ...{ ...places, boot, modes: cache.modes, verify: job.verify, progress, signal },
+        reuse: reuse.use,
+        blocks: (entry) => version.blocks(entry, root),
+        onRange: job.onRange,
+        onWrote: (wrote) => reservation.wrote(wrote),
+      }).finally(() => reuse.close())
+      addTotals(totals, part)
+    }
     await placeManifest(version, root, { ...job, totals })
     progress.phase('verify')
     await syncFilesystem(root, { signal })

@@ -73,9 +73,18 @@ export function selectShards(manifest: DatasetManifest, selection: Selection): S
     .map(({ shard }) => shard)
 }
 
-/** Every file of the shards but the manifest; the indexes first, since they hold the CRCs of the shards' blocks. */
+/** Every file of the shards, but not the manifest. */
 export function* packedEntries(shards: readonly ShardEntry[]): Generator<FileEntry> {
+  yield* indexEntries(shards)
+  yield* shardEntries(shards)
+}
+
+/** The indexes, which come first: they hold the CRCs of the shards' blocks. */
+export function* indexEntries(shards: readonly ShardEntry[]): Generator<FileEntry> {
   for (const shard of shards) yield* filesOfShard(shard).slice(1)
+}
+
+export function* shardEntries(shards: readonly ShardEntry[]): Generator<FileEntry> {
   for (const shard of shards) yield* filesOfShard(shard).slice(0, 1)
 }
 

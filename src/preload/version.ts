@@ -5,12 +5,14 @@ import { DATASET_MANIFEST, type ShardEntry } from '../manifest/dataset.ts'
 import type { FileEntry } from './entry.ts'
 import { type ListedFile, readListing, writeListing } from './listing.ts'
 import {
+  indexEntries,
   MAX_MANIFEST,
   type PackedDataset,
   packedEntries,
   parsePacked,
   selectShards,
   shardBlocks,
+  shardEntries,
 } from './packed.ts'
 import { createSelector, type Selection } from './select.ts'
 import { countRequest, listSource, nothingThere, type Source, type SourceContext } from './source.ts'
@@ -22,6 +24,8 @@ export interface Version {
   digest: string
   /** Files of a selection, without a packed dataset's manifest. */
   entries(selection: Selection): AsyncIterable<FileEntry> | Iterable<FileEntry>
+  /** The same files in the order of their need: each stage is complete before the next one begins. */
+  stages(selection: Selection): (AsyncIterable<FileEntry> | Iterable<FileEntry>)[]
   /** Every file it has, archived ones too, in the same order. */
   everything(): AsyncIterable<FileEntry> | Iterable<FileEntry>
   /** CRC-32 of each block of a large file of it, where known: read from what is in `root` already. */
@@ -72,6 +76,10 @@ export function packedVersion(packed: PackedDataset): Version {
     digest,
     packed,
     entries: (selection) => packedEntries(selectShards(manifest, selection)),
+    stages(selection) {
+      const selected = selectShards(manifest, selection)
+      return [indexEntries(selected), shardEntries(selected)]
+    },
     everything: () => packedEntries(manifest.shards),
     async blocks(entry, root) {
       const shard = shards.get(entry.name)
@@ -90,6 +98,7 @@ export function prefixVersion(digest: string, listing: string, url: string): Ver
     digest,
     listing,
     entries: (selection) => listedEntries(listing, selection, url),
+    stages: (selection) => [listedEntries(listing, selection, url)],
     everything: () => allEntries(listing),
     blocks: async () => undefined,
   }

@@ -172,8 +172,6 @@ test('keys that can be no files side by side, and prefixes without a file, are r
   )
   assert.deepEqual(readdirSync(join(cacheDir, '.longshore/datasets')), [])
 })
-  assert.deepEqual(Object.keys(treeOf(rest.sources[0]?.path ?? '')), ['ok'])
-})
 
 test('keys that are no paths stay inside the folder', async (t) => {
   const dev = await withDevServer(t)
