@@ -36,7 +36,12 @@ export async function uploadShard(
   const { key, size, partSize } = options
   if (size <= partSize) return await uploadWhole(desk, samples, options)
   if (options.mayBeOpen) await clearUploads(desk, key)
-  const uploadId = await desk.store.createUpload(key, { signal: desk.signal })
+  // A lost answer leaves an upload that nobody knows the id of: looked for when the shard is through.
+  let orphans = false
+  const onRetry = (): void => {
+    orphans = true
+  }
+  const uploadId = await desk.store.createUpload(key, { signal: desk.signal, onRetry })
   try {
     const done = await moveParts(desk, samples, { ...options, uploadId })
     const sums = sumUp(done)
@@ -48,12 +53,16 @@ export async function uploadShard(
       { key, uploadId, parts, size, condition: 'absent' },
       { signal: desk.signal },
     )
-    if (outcome.status === 'written') return
-    await desk.store.abortUpload(key, uploadId, { signal: desk.signal })
-    await checkExisting(desk, key, size, sums.crc32)
+    if (outcome.status === 'exists') {
+      await desk.store.abortUpload(key, uploadId, { signal: desk.signal })
+      await checkExisting(desk, key, size, sums.crc32)
+    }
+    if (orphans) await clearUploads(desk, key)
   } catch (error) {
     // Not under the run's own signal: that may be what ended it.
-    await desk.store.abortUpload(key, uploadId, { signal: AbortSignal.timeout(CLEAR_MS) }).catch(() => {})
+    const last = { ...desk, signal: AbortSignal.timeout(CLEAR_MS) }
+    await desk.store.abortUpload(key, uploadId, { signal: last.signal }).catch(() => {})
+    if (orphans) await clearUploads(last, key).catch(() => {})
     throw error
   }
 }
