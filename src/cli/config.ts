@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises'
+import { access, constants, readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { isAbsolute, join } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import { LongshoreError } from '../errors.ts'
 import { nameOf, type Spec, type Specs } from './spec.ts'
 
@@ -51,6 +51,8 @@ export async function loadConfig(
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : ''
       if (explicit === undefined && (code === 'ENOENT' || code === 'ENOTDIR')) continue
+      // A container's HOME is often another user's: what may not even be looked into is not this user's config.
+      if (explicit === undefined && code === 'EACCES' && !(await canEnter(dirname(path)))) continue
       throw new LongshoreError('BAD_CONFIG', `config file ${path} can't be read (${String(code)})`, {
         path,
         hint: code === 'ENOENT' ? 'give --config an existing file' : 'make it readable for this user',
@@ -60,6 +62,13 @@ export async function loadConfig(
     return parseConfig(path, text, tree)
   }
   return NONE
+}
+
+function canEnter(folder: string): Promise<boolean> {
+  return access(folder, constants.X_OK).then(
+    () => true,
+    () => false,
+  )
 }
 
 async function parseConfig(

@@ -5,6 +5,7 @@ import { bytes, count } from './format.ts'
 /** A dry run's answer; money only where the config has prices. */
 export function estimateLines(estimate: Estimate, prices: Prices | undefined): string[] {
   const lines = [
+    'dry run: nothing was changed',
     `requests  LIST ${count(estimate.list)}, GET ${count(estimate.get)}, PUT ${count(estimate.put)}`,
     `transfer  ${bytes(estimate.bytes)}`,
     `disk      ${bytes(estimate.disk)}`,

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { LongshoreError } from '../errors.ts'
 
 const ERRORS = {
@@ -18,6 +19,8 @@ export interface Signals {
 /** The first SIGINT or SIGTERM asks the work to end in order; the second one ends the process there and then. */
 export function watchSignals(): Signals {
   const controller = new AbortController()
+  // Every request in flight listens to it: hundreds are no leak.
+  setMaxListeners(0, controller.signal)
   let first = 0
   const handlers = (['SIGINT', 'SIGTERM'] as const).map((name) => {
     const handler = (): void => {

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { CACHE_SPECS, LIMIT_SPECS } from '../cache-specs.ts'
 import { defineCommand } from '../command.ts'
 import { bytes, counted } from '../format.ts'
@@ -42,10 +43,13 @@ export const evictCommand = defineCommand({
       `${report.cacheDir}: ${globals.dryRun ? 'would evict' : 'evicted'} ${counted(report.evicted.length, 'dataset')} (${bytes(gone)}), ` +
         `${bytes(report.after)} in use, ${bytes(report.free)} free${held}${limits}`,
     ]
-    if (globals.dryRun) lines.push(...report.evicted.map((one) => `  ${one.path}  ${bytes(one.bytes)}`))
+    if (globals.dryRun)
+      lines.push(
+        ...report.evicted.map((one) => `  ${resolve(report.cacheDir, one.path)}  ${bytes(one.bytes)}`),
+      )
     if (!report.withinLimits) {
       for (const one of report.held)
-        context.progress.warn(`${one.path} (${bytes(one.bytes)}) stays: ${one.why}`)
+        context.progress.warn(`${resolve(report.cacheDir, one.path)} (${bytes(one.bytes)}) stays: ${one.why}`)
     }
     return { exit: report.exit, lines, report }
   },

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { StatusReport } from '../../commands/status.ts'
 import { CACHE_SPECS } from '../cache-specs.ts'
 import { defineCommand } from '../command.ts'
@@ -59,7 +60,7 @@ export function statusLines(
     if (verbose) {
       lines.push('')
       for (const one of report.datasets) {
-        lines.push(one.path)
+        lines.push(resolve(report.cacheDir, one.path))
         for (const lease of one.leases) {
           const until = lease.live
             ? 'while its process lives'
