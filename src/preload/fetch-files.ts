@@ -116,7 +116,19 @@ export async function fetchFiles(
     if (last) startFinish(file)
   }
 
+  let planEnded: Promise<void> | undefined
   async function* plan(): AsyncGenerator<Transfer> {
+    let ended = (): void => {}
+    planEnded = new Promise((resolve) => {
+      ended = resolve
+    })
+    try {
+      yield* transfers()
+    } finally {
+      ended()
+    }
+  }
+  async function* transfers(): AsyncGenerator<Transfer> {
     for await (const entry of entries) {
       failure.signal.throwIfAborted()
       const final = join(options.root, entry.path)
@@ -196,8 +208,11 @@ export async function fetchFiles(
     failure.signal.throwIfAborted()
     return totals
   } catch (error) {
+    // The engine does not wait for a plan that is in the middle of a step: it must not open a file after the lock is gone.
+    if (!failure.signal.aborted) failure.abort(error)
+    await planEnded
     await Promise.all(finishing)
-    const cause = signal.aborted ? signal.reason : failure.signal.aborted ? failure.signal.reason : error
+    const cause = signal.aborted ? signal.reason : failure.signal.reason
     const told = diskError(cause, options.root)
     // On a full disk, half a file only keeps the next run from its space.
     const full = isLongshoreError(told, 'NO_SPACE')

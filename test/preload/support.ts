@@ -19,7 +19,7 @@ export function noise(seed: string, length: number): Buffer {
   const bytes = Buffer.alloc(length)
   for (let at = 0; at < length; at += block.length) {
     block.copy(bytes, at)
-    bytes.writeUInt32LE(at, Math.min(at, Math.max(0, length - 4)))
+    if (length - at >= 4) bytes.writeUInt32LE(at, at)
   }
   return bytes
 }
