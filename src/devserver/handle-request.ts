@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { BUCKET_HANDLERS, checkOwner } from './bucket-operations.ts'
 import type { Call, Reply } from './call.ts'
@@ -31,6 +30,8 @@ const HANDLERS: Partial<Record<Operation, (call: Call) => Promise<Reply> | Reply
 const NOWHERE: Route = { operation: 'Unknown', bucket: '', key: '', path: '/', query: new Map() }
 const CHECKSUM_HEADER = /^x-amz-(?:checksum-(?!mode)|trailer$|sdk-checksum-)/
 
+let requests = 0
+
 /** Thrown where a fault has cut the connection: there is nobody to answer. */
 const CUT = Symbol('cut')
 
@@ -45,9 +46,11 @@ export async function handleRequest(
   let to = NOWHERE
   let effects = NO_EFFECTS
   let call: Call | undefined
-  let reply: Reply
+  let reply: Reply | undefined
   let continued = !waitsForContinue
   let bytesOut = 0
+  requests++
+  const requestId = requests.toString(16).toUpperCase().padStart(16, '0')
   const record = (status: number) =>
     serving.log({
       method,
@@ -104,11 +107,11 @@ export async function handleRequest(
       reply = await answer(call)
     } catch (error) {
       if (error === CUT || request.socket.destroyed) throw CUT
-      reply = failureReply(error, to)
+      reply = failureReply(error, to, requestId)
     }
     if (effects.lostAnswer) throw CUT
     if (!continued) reply.headers.connection = 'close'
-    reply.headers['x-amz-request-id'] = randomBytes(8).toString('hex').toUpperCase()
+    reply.headers['x-amz-request-id'] = requestId
     // The log is written before the answer goes out: who has the answer finds the request in it.
     bytesOut = reply.data ? (reply.body?.length ?? 0) : 0
     record(reply.status)
@@ -116,6 +119,8 @@ export async function handleRequest(
   } catch (error) {
     if (error === CUT) record(0)
     if (!request.socket.destroyed) request.socket.resetAndDestroy()
+  } finally {
+    if (reply?.body !== undefined && !Buffer.isBuffer(reply.body)) reply.body.release()
   }
 }
 
@@ -152,7 +157,7 @@ async function answer(call: Call): Promise<Reply> {
   return handler(call)
 }
 
-function failureReply(error: unknown, to: Route): Reply {
+function failureReply(error: unknown, to: Route, requestId: string): Reply {
   const failure =
     error instanceof S3Failure
       ? error
@@ -165,7 +170,7 @@ function failureReply(error: unknown, to: Route): Reply {
       Message: failure.message,
       ...failure.details,
       Resource: to.path,
-      RequestId: randomBytes(8).toString('hex').toUpperCase(),
+      RequestId: requestId,
     }),
   }
 }

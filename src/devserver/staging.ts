@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   fsyncSync,
@@ -32,7 +31,7 @@ const IN_MEMORY = 1024 * 1024
 const MAGIC = Buffer.from('LSDEV\u0001\r\n', 'latin1')
 
 export async function stage(chunks: AsyncIterable<Buffer>, options: StageOptions): Promise<Staged> {
-  const temp = path.join(options.tmp, randomBytes(9).toString('base64url'))
+  const temp = path.join(options.tmp, tempName())
   let waiting: Buffer[] = []
   let waitingBytes = 0
   let size = 0
@@ -68,7 +67,7 @@ export async function stage(chunks: AsyncIterable<Buffer>, options: StageOptions
 export function stageBytes(
   bytes: Buffer,
   options: StageOptions,
-  temp = path.join(options.tmp, randomBytes(9).toString('base64url')),
+  temp = path.join(options.tmp, tempName()),
 ): Staged {
   return {
     size: bytes.length,
@@ -93,6 +92,14 @@ export function readMeta(file: string): unknown {
   } finally {
     closeSync(fd)
   }
+}
+
+let temporaries = 0
+
+/** The folder is emptied at start and belongs to one server of one process. */
+function tempName(): string {
+  temporaries++
+  return `${process.pid}-${temporaries}`
 }
 
 function trailer(meta: unknown): Buffer {
