@@ -94,11 +94,6 @@ async function collect(res: IncomingMessage, maxBytes: number, alive: () => void
     if (total > maxBytes) throw new TransportError('large', `more than ${maxBytes} bytes`)
     chunks.push(chunk)
   })
-  const expected = res.headers['content-length']
-  if (res.method === undefined && expected !== undefined && res.statusCode !== 304 && total > 0) {
-    if (Number(expected) !== total)
-      throw new TransportError('short', `the body ended after ${total} of ${expected} bytes`)
-  }
   return Buffer.concat(chunks, total)
 }
 
@@ -128,7 +123,10 @@ function drain(res: IncomingMessage, alive: () => void, take: (chunk: Buffer) =>
     res.on('error', (error) =>
       settle(new TransportError('short', 'the connection broke in the body', { cause: error })),
     )
-    res.on('close', () => settle(cut()))
+    // An Error costs a stack trace, and every answer closes: made only when it is needed.
+    res.on('close', () => {
+      if (!settled) settle(cut())
+    })
   })
 }
 

@@ -88,7 +88,10 @@ export async function putStreamS3(
     return { status: 'written', etag: ETag ?? '' }
   } catch (error) {
     options.signal?.throwIfAborted()
-    throw error
+    if (error instanceof LongshoreError) throw error
+    const path = `${session.url}/${key}`
+    const why = error instanceof Error ? error.message : String(error)
+    throw new LongshoreError('LOCAL_IO', `${path}: the stream for it broke: ${why}`, { path, cause: error })
   } finally {
     options.signal?.removeEventListener('abort', onAbort)
     body.destroy()

@@ -159,8 +159,14 @@ function isStale(error: unknown): boolean {
   return typeof error === 'object' && error !== null && Reflect.get(error, 'reusedSocket') === true
 }
 
+/** New credentials from the provider; false when it has none, or none that differ. */
 async function refreshed(client: S3Client): Promise<boolean> {
-  const before = await client.config.credentials()
-  const after = await client.config.credentials({ forceRefresh: true })
-  return before.accessKeyId !== after.accessKeyId || before.sessionToken !== after.sessionToken
+  try {
+    const before = await client.config.credentials()
+    const after = await client.config.credentials({ forceRefresh: true })
+    return before.accessKeyId !== after.accessKeyId || before.sessionToken !== after.sessionToken
+  } catch {
+    // The refusal by S3 is what the user has to read; the provider's own trouble follows from it.
+    return false
+  }
 }

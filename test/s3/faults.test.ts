@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import * as net from 'node:net'
+import { Readable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
 import { crc32 } from '../../src/checksum/crc32.ts'
 import { openStore } from '../../src/s3/open.ts'
@@ -243,6 +244,20 @@ test('a listing in no order, over many pages, is delivered whole', async (t) => 
   assert.equal(pages, 2)
   assert.notDeepEqual(found, names)
   assert.deepEqual(found.sort(), names)
+})
+
+test('a stream that breaks leaves no object and no open upload', async (t) => {
+  const { dev, store } = await bucket(t)
+  async function* breaking() {
+    for (let i = 0; i < 20; i++) yield randomBytes(1 << 20)
+    throw new Error('disk gone')
+  }
+  await assert.rejects(store.putStream('s', Readable.from(breaking())), {
+    code: 'LOCAL_IO',
+    message: /disk gone/,
+  })
+  assert.equal(dev.server.objects.get('test', 's'), undefined)
+  assert.deepEqual(dev.server.objects.uploads('test'), [])
 })
 
 test("the SDK's warning about Node versions never reaches the user, and nothing is left in the environment", async (t) => {
