@@ -316,6 +316,50 @@ test('a missing folder and a full disk are one line each', async (t) => {
   await assert.rejects(engine.move(full), { code: 'NO_SPACE', message: '/dev/full: the disk is full' })
 })
 
+test('the rate limit holds for what goes in and out together', async (t) => {
+  const { store, piece } = await withObjects(t, { a: randomBytes(50_000) })
+  const engine = engineFor(t, { bwlimit: 500_000 })
+  engine.attach(store)
+  const start = performance.now()
+  const plan = Array.from({ length: 5 }, (_, i) => one(piece('a'), { kind: 'memory' }, i))
+  await engine.run(plan, { onResult: (r) => assert.ok(r.ok) })
+  // A floor only: how much longer it takes is the machine's business.
+  assert.ok(performance.now() - start >= 450)
+})
+
+test('thousands of small transfers need the memory of a few', async (t) => {
+  const root = tempDir(t)
+  const store = localStore(root)
+  const body = randomBytes(16 * 1024)
+  await store.put({ key: 'k', body })
+  const info = await store.head('k')
+  const engine = engineFor(t, { memory: 4 * MiB, concurrency: 32 })
+  const id = engine.attach(store)
+  const piece: ObjectPiece = {
+    kind: 'object',
+    at: 0,
+    length: body.length,
+    store: id,
+    key: 'k',
+    offset: 0,
+    size: body.length,
+    etag: info?.etag ?? '',
+  }
+  const sink = join(root, 'sink')
+  writeFileSync(sink, '')
+  const before = process.memoryUsage().arrayBuffers
+  let most = 0
+  const plan = Array.from({ length: 3000 }, (_, i) => one(piece, { kind: 'file', path: sink, offset: 0 }, i))
+  await engine.run(plan, {
+    onResult: (r) => {
+      assert.ok(r.ok)
+      most = Math.max(most, process.memoryUsage().arrayBuffers - before)
+    },
+  })
+  assert.ok(engine.stats.peakBuffer <= 4 * MiB)
+  assert.ok(most <= 8 * MiB, `${most} bytes of buffers`)
+})
+
 test('a store that is attached twice has one id', (t) => {
   const engine = engineFor(t)
   const store: ObjectStore = localStore('/x')
