@@ -216,7 +216,7 @@ function itemText(kind: string, fields: Readonly<Record<string, unknown>>): stri
     .map(([key, value]) =>
       key === 'bytes' || key === 'size'
         ? bytes(Number(value))
-        : key === 'name'
+        : key === 'name' || key === kind
           ? String(value)
           : `${key} ${short(value)}`,
     )

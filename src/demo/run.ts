@@ -202,6 +202,8 @@ function contextFor(server: DevServer, folder: string, outer: CommandContext): C
       AWS_CONFIG_FILE: join(folder, 'none'),
       AWS_SHARED_CREDENTIALS_FILE: join(folder, 'none'),
       AWS_EC2_METADATA_DISABLED: 'true',
+      // Scratch files of the commands go with the folder.
+      TMPDIR: folder,
     },
   }
 }

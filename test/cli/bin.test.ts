@@ -118,7 +118,7 @@ test('global options stand before or after the command', async (t) => {
 })
 
 test('--log-format json makes the error a JSON line on stderr', async () => {
-  const { code, stderr } = await runCli(['--log-format', 'json', 'cat', 'not-a-uri'])
+  const { code, stderr } = await runCli(['--log-format', 'json', 'cat', 's3://a'])
   assert.equal(code, 2)
   const [line] = jsonLines(stderr)
   assert.equal(line?.level, 50)

@@ -21,6 +21,7 @@ export const evictCommand = defineCommand({
   specs: {
     ...CACHE_SPECS,
     ...LIMIT_SPECS,
+    minFree: { ...LIMIT_SPECS.minFree, unless: '10% when no other limit is given' },
     lowWatermark: value(
       '--low-watermark <LIMIT>',
       'once over a limit, go down to this size or share of it',
