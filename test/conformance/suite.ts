@@ -10,6 +10,7 @@ import { type Context, newFolder, openContext, type Target } from './target.ts'
 /** Behaviours that real servers are known to lack. A test that needs one is skipped with the reason given. */
 export const QUIRKS = [
   'list-order', // listings are not in the order of the keys' bytes
+  'backslash', // `\` becomes `/`
   'double-slash', // keys with `//` or a leading slash are rewritten or refused
   'dot-segments', // keys with `.` and `..` segments are rewritten or refused
   'key-and-folder', // `x` and `x/y` cannot both exist
