@@ -20,6 +20,7 @@ import type { PlanHead } from './plan-schema.ts'
 import { checkWhole, findManifest, finishedShards, publish } from './publish.ts'
 import { lockDestination, openScratch, type Scratch } from './scratch.ts'
 import { type Task, taskFromEnv } from './task.ts'
+import { sweepUploads } from './upload-shard.ts'
 
 /** ms that a task waits for the first one's plan before it makes the same plan itself */
 const PLAN_WAIT_MS = 120_000
@@ -145,6 +146,13 @@ async function carryOut(run: Run, plan: PlanHead, found: boolean): Promise<PackR
   if (context.dryRun) {
     const estimate = estimatePack({ plan, pages: 0 }, { desk, partSize: context.partSize, shards: todo })
     return { ...report(run, plan, { packed: 0, kept: mine.length - todo.length }), estimate }
+  }
+  if (found) {
+    const keys = new Set(mine.map((i) => desk.prefix + (plan.shards[i]?.name ?? '')))
+    await sweepUploads(desk, keys).catch((error: unknown) => {
+      desk.signal.throwIfAborted()
+      context.progress.debug(`open uploads can't be listed: ${String(error)}`)
+    })
   }
   context.progress.phase('pack')
   for (const i of todo) {

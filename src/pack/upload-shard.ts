@@ -152,3 +152,14 @@ async function clearUploads(desk: Desk, key: string): Promise<void> {
     if (open.key === key) await store.abortUpload(key, open.uploadId, { signal })
   }
 }
+
+/**
+ * Aborts what killed runs left open for these keys, finished ones included: a kill between naming a shard and
+ * tidying up leaves its upload. Best effort, since some servers list uploads by exact key only.
+ */
+export async function sweepUploads(desk: Desk, keys: ReadonlySet<string>): Promise<void> {
+  const { store, prefix, signal } = desk
+  for await (const open of store.listUploads(prefix, { signal })) {
+    if (keys.has(open.key)) await store.abortUpload(open.key, open.uploadId, { signal })
+  }
+}
