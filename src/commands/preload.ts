@@ -131,11 +131,10 @@ async function look(
       root: cache.root,
     })
     const { files, bytes } = scan.all
-    const kept = { files: files - scan.missing.count, bytes: Math.max(0, bytes - scan.todo.bytes) }
     const none = { files: 0, bytes: 0 }
     sources.push({
       ...{ source: url, path, kind, digest, files, bytes, fetched: none, linked: none, checks: {} },
-      kept: ready ? { files, bytes } : kept,
+      kept: ready ? { files, bytes } : scan.kept,
       complete: ready,
       ...(options.check && !ready && { missing: scan.missing }),
     })

@@ -70,7 +70,7 @@ export async function fetchVersion(
     progress.expect({ bytes: scan.all.bytes, objects: scan.all.files })
     const totals = noTotals()
     for (const stage of version.stages(selection)) {
-      const reuse = createReuse(older)
+      const reuse = createReuse(older, scan.kept.files > 0)
       const part = await fetchFiles(stage, {
         ...{ engine: await job.engine(), store: source.store, prefix: source.prefix, url: source.url },
         ...{ ...places, boot, modes: cache.modes, verify: job.verify, progress, signal },

@@ -6,14 +6,18 @@ import type { OlderVersion } from './older.ts'
 import { hasSize } from './trust.ts'
 
 /** What needs no fetch: files that are there, and those that the older version has the same bytes of. */
-export function createReuse(older: OlderVersion | undefined): {
+export function createReuse(
+  older: OlderVersion | undefined,
+  /** false: the scan found nothing there, so no file is looked for. */
+  begun: boolean,
+): {
   use: FetchOptions['reuse']
   close(): Promise<void>
 } {
   const files = older?.open()
   return {
     async use(entry, final, ensureFolder) {
-      if (hasSize(final, entry.size)) return 'kept'
+      if (begun && hasSize(final, entry.size)) return 'kept'
       const same = await files?.find(entry)
       if (same === undefined) return undefined
       await ensureFolder(dirname(final))

@@ -1,7 +1,7 @@
 import { leaseOwner } from '../cache/leases.ts'
 import { openCache } from '../cache/open.ts'
 import type { Cache, CacheMode, SpaceLimit } from '../cache/types.ts'
-import { isLongshoreError } from '../errors.ts'
+import { isLongshoreError, LongshoreError } from '../errors.ts'
 import type { Progress } from '../progress.ts'
 import type { S3Settings } from '../s3/settings.ts'
 import type { Engine, EngineOptions } from '../transfer/types.ts'
@@ -83,9 +83,25 @@ export function createRun(options: RunOptions, context: RunContext): PreloadRun 
         return engine
       },
     },
-    cache() {
+    async cache() {
       const create = !options.readOnly && !options.offline
-      return openCache({ cacheDir, mode, env, readOnly: options.readOnly, create, warn: progress.warn })
+      try {
+        return await openCache({
+          cacheDir,
+          mode,
+          env,
+          readOnly: options.readOnly,
+          create,
+          warn: progress.warn,
+        })
+      } catch (error) {
+        if (!options.offline || !isLongshoreError(error, 'NOT_FOUND')) throw error
+        throw new LongshoreError('OFFLINE_MISSING', error.message, {
+          path: error.path,
+          cause: error,
+          hint: 'run preload once with a network, or check --cache-dir',
+        })
+      }
     },
     async existingCache() {
       try {

@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Amount } from '../cache/types.ts'
 import { LongshoreError } from '../errors.ts'
+import { BLOCK_BYTES } from '../transfer/types.ts'
 import { partialBytes } from './large-file.ts'
 import type { OlderVersion } from './older.ts'
 import type { Selection } from './select.ts'
@@ -10,7 +12,9 @@ import type { Version } from './version.ts'
 export interface Scan {
   /** All that was selected, a packed dataset's manifest included. */
   all: Amount
-  /** Of these: what is still to be written, what of an earlier run is done in part counted off. */
+  /** Of these: there already, whole. */
+  kept: Amount
+  /** What is still to be written, what of an earlier run is done in part counted off. */
   todo: Amount
   /** Requests for that, roughly: an object or a range each. */
   gets: number
@@ -29,9 +33,13 @@ const SHOWN = 5
 
 /** One walk over what is wanted, beside what is there: no request, no write. ARCHIVED names what can't be read. */
 export async function scanVersion(version: Version, options: ScanOptions): Promise<Scan> {
-  const { places, signal } = options
+  const { signal } = options
+  // A version that nobody began costs no look at the disk for each of its files.
+  const places = options.places && existsSync(options.places.root) ? options.places : undefined
+  const part = options.places?.part ?? BLOCK_BYTES
   const scan: Scan = {
     all: { files: 0, bytes: 0 },
+    kept: { files: 0, bytes: 0 },
     todo: { files: 0, bytes: 0 },
     gets: 0,
     missing: { count: 0, first: [] },
@@ -42,14 +50,18 @@ export async function scanVersion(version: Version, options: ScanOptions): Promi
       signal?.throwIfAborted()
       scan.all.files++
       scan.all.bytes += entry.size
-      if (places && hasSize(join(places.root, entry.path), entry.size)) continue
+      if (places && hasSize(join(places.root, entry.path), entry.size)) {
+        scan.kept.files++
+        scan.kept.bytes += entry.size
+        continue
+      }
       scan.missing.count++
       if (scan.missing.first.length < SHOWN) scan.missing.first.push(entry.name)
       if (await older?.find(entry)) continue
-      const partial = places ? partialBytes(entry, places) : 0
+      const partial = places && entry.size > Math.min(part, BLOCK_BYTES) ? partialBytes(entry, places) : 0
       scan.todo.files++
       scan.todo.bytes += entry.size - partial
-      scan.gets += entry.size === 0 ? 0 : Math.ceil((entry.size - partial) / (places?.part ?? entry.size))
+      scan.gets += entry.size === 0 ? 0 : Math.ceil((entry.size - partial) / part)
     }
     if (version.manifest) {
       const { entry } = version.manifest

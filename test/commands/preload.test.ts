@@ -272,7 +272,7 @@ test('offline uses the newest complete copy without one request; without one it 
   const cacheDir = tempDir(t)
   const options = preloadOptions([`${dev.root}/o/`], cacheDir)
   const offline = { ...options, offline: true }
-  await assert.rejects(preload(offline, contextFor(dev)), code('NOT_FOUND'))
+  await assert.rejects(preload(offline, contextFor(dev)), code('OFFLINE_MISSING', /no cache/))
   await preload(options, contextFor(dev))
   dev.seed({ 'o/a': '22' })
   const newest = await preload(options, contextFor(dev))
