@@ -146,8 +146,13 @@ export async function sync(options: SyncOptions, context: CommandContext): Promi
         return done(none, { exit: status })
       }
       return done(result, { exit: status === 0 && result.pending.length > 0 ? 75 : status })
-    } finally {
+    } catch (error) {
+      // Stopped before CMD was started: the sidecar has to end before its store is closed.
       drain.begin({ final: true })
+      drain.limit(0)
+      await sidecar
+      throw error
+    } finally {
       drain.dispose()
     }
   }

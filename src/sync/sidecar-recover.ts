@@ -2,6 +2,7 @@ import type { Progress } from '../progress.ts'
 import type { LogWriter } from './epoch.ts'
 import { placeUrl } from './log.ts'
 import { newestCommit } from './log-state.ts'
+import type { Handled } from './sidecar-handled.ts'
 import { noteCommitted } from './sidecar-known.ts'
 import type { Queue } from './sidecar-queue.ts'
 import { unstage } from './stage.ts'
@@ -11,6 +12,7 @@ export interface RecoverOptions {
   dir: string
   writer: LogWriter
   queue: Queue
+  handled: Handled
   progress: Progress
   signal: AbortSignal
 }
@@ -19,10 +21,9 @@ export interface RecoverOptions {
  * Takes up what a killed run had staged: it was complete, and the writer may have removed it since. What another
  * attempt has overtaken is let go, with a warning: committed now, it would count as the newest.
  */
-export async function recoverPending(options: RecoverOptions): Promise<Map<string, string>> {
-  const { dir, writer, queue, progress, signal } = options
+export async function recoverPending(options: RecoverOptions): Promise<void> {
+  const { dir, writer, queue, handled, progress, signal } = options
   const run = placeUrl(writer)
-  const handled = new Map<string, string>()
   const newest = newestCommit(writer.commits.values())
   let ordinal = lastOrdinal(writer)
   for (const found of await recoverStage(dir)) {
@@ -37,7 +38,8 @@ export async function recoverPending(options: RecoverOptions): Promise<Map<strin
         : undefined
     if (head !== undefined) {
       await noteCommitted(writer, staged, head, { signal })
-      handled.set(name, staged.identity)
+      handled.names.set(name, staged.identity)
+      await handled.note(name, staged.identity, head)
       await unstage(staged)
     } else if (found.run === run && newest !== undefined && newest.epoch > found.epoch) {
       progress.warn(`${name} was complete here and never committed, but another attempt has gone on since`, {
@@ -45,17 +47,16 @@ export async function recoverPending(options: RecoverOptions): Promise<Map<strin
         hint: 'It is not committed: it would be restored instead of what came after it.',
       })
       await unstage(staged)
-      handled.set(name, staged.identity)
+      handled.names.set(name, staged.identity)
       queue.lost.push(name)
     } else {
       ordinal += 1
       await adoptStaged(staged, { run, epoch: writer.own, ordinal })
-      handled.set(name, staged.identity)
+      handled.names.set(name, staged.identity)
       queue.add(staged)
       progress.item('staged', { name, step: staged.checkpoint.step, bytes: staged.bytes, recovered: true })
     }
   }
-  return handled
 }
 
 /** The highest rank given so far, in the log. */

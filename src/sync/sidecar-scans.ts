@@ -10,6 +10,7 @@ import { placeUrl } from './log.ts'
 import type { Scanner } from './scan.ts'
 import type { Wake } from './scan-watch.ts'
 import type { SidecarOptions } from './sidecar.ts'
+import type { Handled } from './sidecar-handled.ts'
 import type { Home } from './sidecar-home.ts'
 import { createJudge, type Judged } from './sidecar-judge.ts'
 import { findSame } from './sidecar-known.ts'
@@ -23,8 +24,8 @@ export interface ScansOptions extends SidecarOptions {
   writer: LogWriter
   scanner: Scanner
   queue: Queue
-  /** name → identity of what is staged or committed */
-  handled: Map<string, string>
+  /** What is staged or committed. */
+  handled: Handled
   home: Home
   say: Say
   wake: Wake
@@ -108,6 +109,7 @@ export function runScans(options: ScansOptions): Scans {
       if (performance.now() - epochAt > EPOCH_EVERY) {
         epochAt = performance.now()
         await stillOwner()
+        await options.showStatus()
       }
       const pace = ending !== undefined ? rescan : judged?.unsettled.length ? soon : options.scanInterval
       const interrupts = ending === undefined ? AbortSignal.any([signal, drain.ask]) : signal
@@ -140,7 +142,7 @@ export function runScans(options: ScansOptions): Scans {
       }
       if (gone) progress.warn(`${dir} is back`, { path: dir })
       gone = false
-      const judged = await judge.judge(tree, handled, { final })
+      const judged = await judge.judge(tree, handled.names, { final })
       hot = judged.hot
       if (judged.layout !== layout) {
         layout = judged.layout
@@ -161,8 +163,20 @@ export function runScans(options: ScansOptions): Scans {
   async function take(candidate: Candidate): Promise<void> {
     const about = { dir, layout, ordinal: ordinal + 1, run: placeUrl(writer), epoch: writer.own, signal }
     const described = describeCandidate(candidate, about)
-    if (findSame(writer, described) !== undefined) {
-      handled.set(candidate.name, described.identity)
+    const { identity } = described
+    const same = findSame(writer, described)
+    if (same !== undefined) {
+      handled.names.set(candidate.name, identity)
+      await handled.note(candidate.name, identity, same)
+      return
+    }
+    // For a moment it did not look complete (a temporary file in it), and it is on its way already.
+    if (
+      queue.pending.some(
+        (each) => each.staged.identity === identity && each.staged.checkpoint.name === candidate.name,
+      )
+    ) {
+      handled.names.set(candidate.name, identity)
       return
     }
     const staged = await stageCheckpoint(candidate, about)
@@ -179,7 +193,7 @@ export function runScans(options: ScansOptions): Scans {
       )
     }
     ordinal += 1
-    handled.set(candidate.name, staged.identity)
+    handled.names.set(candidate.name, staged.identity)
     queue.add(staged)
     const { name, step, files } = staged.checkpoint
     progress.item('staged', { name, step, ordinal, bytes: staged.bytes, files: files.length })
@@ -206,7 +220,7 @@ export function runScans(options: ScansOptions): Scans {
 
   async function onGone({ staged }: Pending): Promise<void> {
     const { name, files } = staged.checkpoint
-    handled.delete(name)
+    handled.names.delete(name)
     await unstage(staged)
     let left = false
     for (const file of files) {

@@ -8,6 +8,7 @@ import type { Conditional } from './probe.ts'
 import { finishRetired, type KeepPolicy } from './retire.ts'
 import { createScanner } from './scan.ts'
 import { watchFolder } from './scan-watch.ts'
+import { openHandled } from './sidecar-handled.ts'
 import { createHome } from './sidecar-home.ts'
 import { createQueue } from './sidecar-queue.ts'
 import { recoverPending } from './sidecar-recover.ts'
@@ -81,7 +82,8 @@ export async function runSidecar(options: SidecarOptions): Promise<SidecarResult
       hot: Math.max(30_000, 2 * options.settle),
       onOdd: (path, why) => say.once(`${path === '' ? dir : path} ${why}`, { path }),
     })
-    const handled = await recoverPending({ dir, writer, queue, progress, signal })
+    const handled = await openHandled(writer, { signal })
+    await recoverPending({ dir, writer, queue, handled, progress, signal })
     let sealed = false
     const scans = runScans({
       ...options,
@@ -116,6 +118,10 @@ export async function runSidecar(options: SidecarOptions): Promise<SidecarResult
           bytes: head.bytes,
           files: head.files,
         })
+        // Before the stage goes: a crash in between finds it there, and its record in the log.
+        await handled
+          .note(name, staged.identity, head)
+          .catch((error: unknown) => say.failure(`${name} is committed, but not noted`, error))
         await unstage(staged).catch((error: unknown) => say.failure('the stage can not be cleared', error))
         for (const file of staged.checkpoint.files) await scanner.absorb(file.path)
         await showStatus()

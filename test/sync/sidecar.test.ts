@@ -144,7 +144,8 @@ test('rm -rf of DIR leaves the bucket alone; the sidecar says so, waits, and goe
   putTree(dir, { 'c-1/a': 'one' })
   await sidecar.told('committed', 'c-1')
   const before = [...bucket.objects.keys()]
-  rmSync(dir, { recursive: true })
+  // The sidecar may be writing its status at this very moment.
+  rmSync(dir, { recursive: true, maxRetries: 20, retryDelay: 10 })
   await sidecar.warned(/is gone: what is in .* stays/)
   assert.deepEqual([...bucket.objects.keys()], before)
   mkdirSync(dir)
@@ -254,6 +255,35 @@ test('with --keep-last the older ones are retired, and the newest stays', async 
   assert.equal(bucket.objects.has(`${RUN}c-1/a`), false)
   assert.equal(bucket.objects.has(`${RUN}c-3/a`), true)
   assert.equal(existsSync(join(dir, 'c-1/a')), true)
+})
+
+test('a retired checkpoint that still lies in DIR is not committed anew by the next run; in a new run it is', async (t) => {
+  const dir = tempDir(t)
+  const bucket = memoryBucket()
+  putTree(dir, { 'c-1/a': 'one', 'c-2/a': 'two', 'c-3/a': 'three' })
+  await (await startSidecar(dir, bucket, { once: true, keepLast: 1 })).done
+  assert.deepEqual(names(bucket), ['c-1', 'c-2', 'c-3'])
+  const again = await (await startSidecar(dir, bucket, { once: true, keepLast: 1 })).done
+  assert.deepEqual(again.committed, [])
+  // The bucket was emptied and begun anew: notes about the old log prove nothing.
+  const fresh = await (await startSidecar(dir, memoryBucket(), { once: true })).done
+  assert.equal(fresh.committed.length, 3)
+})
+
+test('a checkpoint that waits and looks unfinished for a moment is committed once', async (t) => {
+  const dir = tempDir(t)
+  const bucket = memoryBucket()
+  const fault = failing(/c-1/)
+  const sidecar = await startSidecar(dir, bucket, { turn: fault.turn })
+  putTree(dir, { 'c-1/a': 'one' })
+  await sidecar.warned(/not committed yet/)
+  putTree(dir, { 'c-1/x.tmp': '' })
+  await new Promise((resolve) => setTimeout(resolve, 150))
+  rmSync(join(dir, 'c-1/x.tmp'))
+  await new Promise((resolve) => setTimeout(resolve, 250))
+  fault.on = false
+  await finish(sidecar)
+  assert.deepEqual(names(bucket), ['c-1'])
 })
 
 test('links and their targets are committed as links, and a link that moves on commits nothing again', async (t) => {
