@@ -14,19 +14,23 @@ export function conditionTests(promised: Promised): void {
     assert.deepEqual(await failureOf(get()), { code: 'PreconditionFailed', status: 412 })
   })
 
-  promised('GET with If-None-Match or If-Modified-Since answers 304 for what is known', async (c) => {
-    const Key = `${c.folder}known`
-    const etag = await c.put(Key, 'one')
-    const { raw } = c
-    const since = String((await raw.send({ method: 'HEAD', key: Key })).headers['last-modified'])
-    assert.equal((await raw.send({ key: Key, headers: { 'if-none-match': etag } })).status, 304)
-    assert.equal((await raw.send({ key: Key, headers: { 'if-none-match': '"other"' } })).status, 200)
-    const known = await raw.send({ key: Key, headers: { 'if-modified-since': since } })
-    assert.equal(known.status, 304)
-    assert.equal(known.body.length, 0)
-    const longAgo = new Date(0).toUTCString()
-    assert.equal((await raw.send({ key: Key, headers: { 'if-unmodified-since': longAgo } })).status, 412)
-  })
+  promised(
+    'GET with If-None-Match or If-Modified-Since answers 304 for what is known',
+    async (c) => {
+      const Key = `${c.folder}known`
+      const etag = await c.put(Key, 'one')
+      const { raw } = c
+      const since = String((await raw.send({ method: 'HEAD', key: Key })).headers['last-modified'])
+      assert.equal((await raw.send({ key: Key, headers: { 'if-none-match': etag } })).status, 304)
+      assert.equal((await raw.send({ key: Key, headers: { 'if-none-match': '"other"' } })).status, 200)
+      const known = await raw.send({ key: Key, headers: { 'if-modified-since': since } })
+      assert.equal(known.status, 304)
+      assert.equal(known.body.length, 0)
+      const longAgo = new Date(0).toUTCString()
+      assert.equal((await raw.send({ key: Key, headers: { 'if-unmodified-since': longAgo } })).status, 412)
+    },
+    'if-modified-since',
+  )
 
   promised('PUT with If-None-Match: * makes a new object and never replaces one', async (c) => {
     const Key = `${c.folder}once`

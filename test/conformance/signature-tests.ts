@@ -29,15 +29,22 @@ export function signatureTests(promised: Promised): void {
     assert.deepEqual(await c.list(c.folder), [])
   })
 
-  promised('an unknown access key is refused by name', async (c) => {
-    const answer = await c.raw.send({
-      key: 'x',
-      tamper(headers) {
-        headers.authorization = (headers.authorization ?? '').replace(/Credential=[^/]+/, 'Credential=NOBODY')
-      },
-    })
-    assert.deepEqual([answer.status, answer.code], [403, 'InvalidAccessKeyId'])
-  })
+  promised(
+    'an unknown access key is refused by name',
+    async (c) => {
+      const answer = await c.raw.send({
+        key: 'x',
+        tamper(headers) {
+          headers.authorization = (headers.authorization ?? '').replace(
+            /Credential=[^/]+/,
+            'Credential=NOBODY',
+          )
+        },
+      })
+      assert.deepEqual([answer.status, answer.code], [403, 'InvalidAccessKeyId'])
+    },
+    'access-key-name',
+  )
 
   promised('a request without a signature is refused', async (c) => {
     const answer = await c.raw.send({ key: `${c.folder}x`, unsigned: true })

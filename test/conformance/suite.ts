@@ -40,6 +40,9 @@ export const QUIRKS = [
   'encoding-type',
   'range-beyond', // a range beyond the end is not 416
   'delete-batch',
+  'if-modified-since',
+  'list-parts-marker', // NextPartNumberMarker also on the last page: a pager that follows it never ends
+  'access-key-name', // an unknown access key is refused in other words
 ] as const
 export type Quirk = (typeof QUIRKS)[number]
 
