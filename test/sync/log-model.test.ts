@@ -33,7 +33,7 @@ import { tempDir } from '../support/tmp.ts'
  * Writers that come, crash, sleep and wake over one bucket, one store call at a time, in an order that the seed
  * decides. The oracle reads the bucket alone, after every call that changed it.
  */
-const SEEDS = Number(process.env.LONGSHORE_MODEL_SEEDS ?? 60)
+const SEEDS = Number(process.env.LONGSHORE_MODEL_SEEDS ?? 40)
 const PREFIX = 'runs/r1/'
 const SIGNAL = new AbortController().signal
 const CHANGES = new Set(['put', 'putPart', 'complete', 'createUpload', 'abortUpload', 'remove'])
