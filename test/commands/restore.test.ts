@@ -15,8 +15,14 @@ import { restore } from '../../src/commands/restore.ts'
 import { isLongshoreError } from '../../src/errors.ts'
 import { logKey } from '../../src/manifest/checkpoint.ts'
 import { SILENT } from '../../src/progress.ts'
+import { openStore } from '../../src/s3/open.ts'
+import { S3_DEFAULTS } from '../../src/s3/settings.ts'
+import { takeOver } from '../../src/sync/epoch.ts'
+import { openLog } from '../../src/sync/log.ts'
+import { probeConditionalWrites } from '../../src/sync/probe.ts'
 import { retireCheckpoints } from '../../src/sync/retire.ts'
 import { findCommitted, uploadCheckpoint } from '../../src/sync/upload.ts'
+import { openEngine } from '../../src/transfer/engine.ts'
 import { type TestServer, withDevServer } from '../support/devserver.ts'
 import { commitStaged, contextFor, openRealWriter, restoreOptions } from '../support/real-run.ts'
 import { SIGNAL } from '../support/run-log.ts'
@@ -309,4 +315,29 @@ test('an answer lost, a 503, a reset or a short body on the way costs a retry, n
     for (const path of tree(to).filter((p) => p.startsWith(step) && lstatSync(join(to, p)).isFile()))
       assert.ok(readFileSync(join(to, path)).equals(readFileSync(join(dir, path))), path)
   }
+})
+
+test('a run in a local folder is restored as one in a bucket is', async (t) => {
+  const [bucket, from, to] = [tempDir(t), tempDir(t), tempDir(t)]
+  const { store, prefix } = await openStore({ kind: 'local', root: bucket }, S3_DEFAULTS, { env: {} })
+  const engine = openEngine({ concurrency: 4, memory: 64 * 1024 * 1024 })
+  t.after(() => engine.close())
+  const place = { engine, store, prefix }
+  const conditional = await probeConditionalWrites(place, { signal: SIGNAL, unsafeSingleWriter: false })
+  assert.equal(conditional, 'all')
+  const log = await openLog(place, { signal: SIGNAL })
+  const writer = await takeOver(log, { signal: SIGNAL, conditional, stateDir: join(from, '.longshore') })
+  const staged = await makeCheckpoint(from, { name: 'c', ordinal: 1, files: { 'c/x': large, 'c/y': 'y' } })
+  await commitStaged(writer, staged)
+  const context = {
+    signal: SIGNAL,
+    progress: SILENT,
+    s3: S3_DEFAULTS,
+    engine: { concurrency: 4, memory: 64 * 1024 * 1024 },
+    dryRun: false,
+    env: {},
+  }
+  const report = await restore(restoreOptions(bucket, to), context)
+  assert.equal(report.path, join(to, 'c'))
+  assert.ok(readFileSync(join(to, 'c/x')).equals(large))
 })
