@@ -1,5 +1,5 @@
 import { lstat, mkdir, opendir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { crcHex } from '../checksum/crc32.ts'
 import { isLongshoreError, LongshoreError } from '../errors.ts'
 import { freeSpace } from '../fs/space.ts'
@@ -31,8 +31,8 @@ export async function fetchCheckpoint(files: readonly CommitDataFile[], job: Fet
   const root = join(folder, 'files')
   const staging = join(folder, 'parts')
   const journals = join(folder, 'journals')
-  for (const path of [root, staging, journals]) await mkdir(path, { recursive: true })
   await checkSpace(files, folder)
+  for (const path of [root, staging, journals]) await mkdir(path, { recursive: true })
   const crcs = new Map(files.map((file) => [file.path, file]))
   const { umask } = process
   return fetchFiles(files.map(entryOf), {
@@ -65,13 +65,14 @@ async function isWhole(path: string, file: CommitDataFile, signal: AbortSignal):
 }
 
 async function checkSpace(files: readonly CommitDataFile[], folder: string): Promise<void> {
-  const free = await freeSpace(folder)
+  const dir = dirname(dirname(folder))
+  const free = await freeSpace(dir)
   const bytes = files.reduce((sum, f) => sum + Math.ceil(f.size / free.block) * free.block, 0)
   const missing = bytes - (await usedBelow(folder)) - free.bytes
   const short = missing > 0 ? `${missing} bytes` : files.length > free.inodes ? 'inodes' : undefined
   if (short === undefined) return
-  throw new LongshoreError('NO_SPACE', `${folder}: ${short} short for the checkpoint's ${bytes} bytes`, {
-    path: folder,
+  throw new LongshoreError('NO_SPACE', `${dir} is ${short} short for the checkpoint's ${bytes} bytes`, {
+    path: dir,
     hint: 'Free some space there, or restore into another folder; nothing was fetched.',
   })
 }
@@ -79,6 +80,7 @@ async function checkSpace(files: readonly CommitDataFile[], folder: string): Pro
 /** bytes on the disk of what an earlier run left: they need no space a second time. */
 async function usedBelow(folder: string): Promise<number> {
   let bytes = 0
+  if ((await lstat(folder).catch(() => undefined)) === undefined) return 0
   for await (const entry of await opendir(folder, { recursive: true })) {
     if (entry.isFile()) bytes += (await lstat(join(entry.parentPath, entry.name))).blocks * 512
   }
