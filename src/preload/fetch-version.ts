@@ -17,7 +17,7 @@ import type { Identified } from './job.ts'
 import { findOlder } from './older.ts'
 import { selectShards } from './packed.ts'
 import { createReuse } from './reuse.ts'
-import { nothingSelected, scanVersion } from './scan.ts'
+import { nothingSelected, type Scan, scanVersion } from './scan.ts'
 import { selectionText } from './select.ts'
 import type { Source } from './source.ts'
 import { sweepWholes } from './sweep-wholes.ts'
@@ -58,7 +58,7 @@ export async function fetchVersion(
   const older = await findOlder(cache, identity)
   const places = { root, staging, journals, part: job.part }
   const scan = await scanVersion(listed, { selection, older, places, signal })
-  if (scan.all.files === (listed.manifest ? 1 : 0) && !selection.node) throw nothingSelected(source.url)
+  if (isNothing(listed, scan, job)) throw nothingSelected(source.url)
   warnUnevenShares(listed, job)
   const reservation = await promiseSpace(source, listed, { ...job, need: scan.todo })
   try {
@@ -101,6 +101,12 @@ export async function fetchVersion(
   } finally {
     await reservation.release()
   }
+}
+
+/** A node's share may be empty where there are more nodes than files; a selection may not. */
+function isNothing({ packed }: Version, scan: Scan, { selection }: Identified): boolean {
+  if (packed) return selectShards(packed.manifest, { ...selection, node: undefined }).length === 0
+  return scan.all.files === 0 && !selection.node
 }
 
 async function promiseSpace(

@@ -9,7 +9,7 @@ import {
   DATASET_FORMAT,
   DATASET_MANIFEST,
   type DatasetManifest,
-  datasetSchema,
+  parseManifest,
   type ShardEntry,
 } from '../manifest/dataset.ts'
 import { BLOCK_BYTES } from '../transfer/types.ts'
@@ -40,22 +40,14 @@ export function parsePacked(bytes: Buffer, url: string): PackedDataset | undefin
   }
   if (typeof value !== 'object' || value === null || !('format' in value)) return undefined
   if (value.format !== DATASET_FORMAT) return undefined
-  if ('version' in value && typeof value.version === 'number' && value.version > 1) {
-    throw new LongshoreError('UNSUPPORTED', `${url}${DATASET_MANIFEST}: format version ${value.version}`, {
-      path: `${url}${DATASET_MANIFEST}`,
-      hint: 'a newer longshore packed it: install that one',
-    })
-  }
-  const parsed = datasetSchema.safeParse(value)
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]
-    throw bad(url, `${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`, parsed.error)
-  }
-  const names = parsed.data.shards.flatMap(filesOfShard).map((f) => f.name)
+  const manifest = parseManifest(bytes, `${url}${DATASET_MANIFEST}`)
+  const names = [...indexEntries(manifest.shards, manifest), ...shardEntries(manifest.shards)].map(
+    (f) => f.name,
+  )
   if (names.includes(DATASET_MANIFEST)) throw bad(url, `a shard is named ${DATASET_MANIFEST}`)
   const check = createConflictCheck(url)
   for (const name of names.map((n) => Buffer.from(n)).sort(Buffer.compare)) check(name.toString())
-  return { digest: createHash('sha256').update(bytes).digest('hex'), bytes, manifest: parsed.data }
+  return { digest: createHash('sha256').update(bytes).digest('hex'), bytes, manifest }
 }
 
 /**
@@ -73,29 +65,27 @@ export function selectShards(manifest: DatasetManifest, selection: Selection): S
     .map(({ shard }) => shard)
 }
 
-/** Every file of the shards, but not the manifest. */
-export function* packedEntries(shards: readonly ShardEntry[]): Generator<FileEntry> {
-  yield* indexEntries(shards)
-  yield* shardEntries(shards)
-}
-
-/** The indexes, which come first: they hold the CRCs of the shards' blocks. */
-export function* indexEntries(shards: readonly ShardEntry[]): Generator<FileEntry> {
-  for (const shard of shards) yield* filesOfShard(shard).slice(1)
+/**
+ * What comes before the shards: their indexes, which hold the CRCs of their blocks, and the list of what pack
+ * left out.
+ */
+export function* indexEntries(
+  shards: readonly ShardEntry[],
+  { leftList }: Pick<DatasetManifest, 'leftList'>,
+): Generator<FileEntry> {
+  if (leftList) yield toEntry(leftList)
+  for (const shard of shards) {
+    yield toEntry(shard.index)
+    if (shard.dali) yield toEntry(shard.dali)
+  }
 }
 
 export function* shardEntries(shards: readonly ShardEntry[]): Generator<FileEntry> {
-  for (const shard of shards) yield* filesOfShard(shard).slice(0, 1)
+  for (const shard of shards) yield toEntry(shard)
 }
 
-function filesOfShard(shard: ShardEntry): FileEntry[] {
-  return [shard, shard.index, ...(shard.dali ? [shard.dali] : [])].map((file) => ({
-    name: file.name,
-    path: keyToPath(file.name),
-    size: file.size,
-    etag: '',
-    crc32: Number.parseInt(file.crc32, 16),
-  }))
+function toEntry({ name, size, crc32 }: { name: string; size: number; crc32: string }): FileEntry {
+  return { name, path: keyToPath(name), size, etag: '', crc32: Number.parseInt(crc32, 16) }
 }
 
 /**

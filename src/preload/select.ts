@@ -17,15 +17,16 @@ export interface Selector {
 }
 
 /**
- * Globs match the name relative to the source; one without a slash matches the last part at any depth
- * (`*.jpg`), dotfiles are files like any other, and exclude wins. Shares are dealt round-robin: node R of W takes
- * items R, R+W, R+2W …, so every node has the same number of items, or one more.
+ * Globs match the name relative to the source. One without a slash matches the last part at any depth (`*.jpg`), a
+ * leading slash means the top only, a last one all that is below; dotfiles are files like any other, and exclude
+ * wins. Shares are dealt round-robin: node R of W takes items R, R+W, R+2W …, so every node has the same number
+ * of items, or one more.
  */
 export function createSelector(selection: Selection): Selector {
   const matcher = (globs: readonly string[], option: string): ((name: string) => boolean) => {
     const tests = globs.map((glob) => {
       if (glob === '') throw new LongshoreError('USAGE', `${option}: an empty glob`)
-      const anchored = glob.replace(/^\/+/, '')
+      const anchored = (glob.endsWith('/') ? `${glob}**` : glob).replace(/^\.?\/+/, '')
       return picomatch(anchored, { dot: true, basename: !glob.includes('/') })
     })
     return (name) => tests.some((matches) => matches(name))

@@ -8,7 +8,6 @@ import {
   indexEntries,
   MAX_MANIFEST,
   type PackedDataset,
-  packedEntries,
   parsePacked,
   selectShards,
   shardBlocks,
@@ -75,12 +74,19 @@ export function packedVersion(packed: PackedDataset): Version {
     kind: 'packed',
     digest,
     packed,
-    entries: (selection) => packedEntries(selectShards(manifest, selection)),
+    *entries(selection) {
+      const selected = selectShards(manifest, selection)
+      yield* indexEntries(selected, manifest)
+      yield* shardEntries(selected)
+    },
     stages(selection) {
       const selected = selectShards(manifest, selection)
-      return [indexEntries(selected), shardEntries(selected)]
+      return [indexEntries(selected, manifest), shardEntries(selected)]
     },
-    everything: () => packedEntries(manifest.shards),
+    *everything() {
+      yield* indexEntries(manifest.shards, manifest)
+      yield* shardEntries(manifest.shards)
+    },
     async blocks(entry, root) {
       const shard = shards.get(entry.name)
       return shard && shardBlocks(shard, root)
