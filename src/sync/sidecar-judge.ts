@@ -39,6 +39,7 @@ export interface Judge {
 
 export function createJudge(options: JudgeOptions): Judge {
   const read = createSmallReads(options.dir)
+  const identities = createIdentities()
   let chosen = LAYOUTS.find((layout) => layout.name === options.layout)
 
   async function layoutFor(view: LayoutView): Promise<Layout> {
@@ -64,7 +65,7 @@ export function createJudge(options: JudgeOptions): Judge {
       const names = new Set<string>()
       for (const candidate of candidates) {
         names.add(candidate.name)
-        if (handled.get(candidate.name) === identityOf(candidate)) continue
+        if (handled.get(candidate.name) === identities.of(candidate)) continue
         for (const folder of [...candidate.folders, ...candidate.listings]) judged.hot.add(folder.path)
         const quiet = quietFor(candidate, tree.at)
         const wanted = candidate.quiet === 'settle' && !final ? options.settle : options.rescan
@@ -72,6 +73,7 @@ export function createJudge(options: JudgeOptions): Judge {
         else judged.unsettled.push(candidate)
       }
       for (const name of handled.keys()) if (!names.has(name)) handled.delete(name)
+      identities.keep(names)
       judged.ready.sort(byCompletion)
       return judged
     },
@@ -101,5 +103,26 @@ function holder(candidates: readonly Candidate[]): (path: string) => boolean {
       ]),
     )
     return paths.has(path)
+  }
+}
+
+/** Hashing each file of each checkpoint in every pass would keep a core busy in a DIR that holds many. */
+function createIdentities(): { of(candidate: Candidate): string; keep(names: ReadonlySet<string>): void } {
+  const cache = new Map<string, { key: string; identity: string }>()
+  return {
+    of(candidate) {
+      // A file that came or changed is a record with a new time; one that went is missing in the count.
+      let latest = 0
+      for (const { record } of candidate.files) if (record.changedAt > latest) latest = record.changedAt
+      const key = `${candidate.files.length}:${latest}`
+      const known = cache.get(candidate.name)
+      if (known?.key === key) return known.identity
+      const identity = identityOf(candidate)
+      cache.set(candidate.name, { key, identity })
+      return identity
+    },
+    keep(names) {
+      for (const name of cache.keys()) if (!names.has(name)) cache.delete(name)
+    },
   }
 }

@@ -6,7 +6,8 @@ import { isBeside, isUnfinished, stemOf, stepOf } from './names.ts'
 /**
  * The rule for everything else: an entry at the top of DIR that has not changed for --settle. A folder is one
  * checkpoint; files that differ only in their last extension are one (`model-5.pt`, `model-5.json`). Logs and
- * settings are none by themselves, links and files that only name an entry go with that entry.
+ * settings are none by themselves, links and files that only name an entry go with that entry. Hidden entries
+ * (`.cache`, `.git`) are none.
  */
 export const settle: Layout = {
   name: 'settle',
@@ -18,7 +19,9 @@ export const settle: Layout = {
   async judge(view) {
     const found: Judgement = { candidates: [], waiting: [] }
     const { root } = view.tree
-    for (const [name, folder] of root.folders) await judgeFolder(name, folder, view, found)
+    for (const [name, folder] of root.folders) {
+      if (!name.startsWith('.')) await judgeFolder(name, folder, view, found)
+    }
     for (const name of root.files.keys()) {
       if (isUnfinished(name) && !view.also(name)) {
         found.waiting.push({ name, why: 'its name says that it is not finished' })
