@@ -10,6 +10,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { crc32 } from '../../src/checksum/crc32.ts'
 import { preload } from '../../src/commands/preload.ts'
 import { type ErrorCode, isLongshoreError } from '../../src/errors.ts'
 import { SILENT } from '../../src/progress.ts'
@@ -376,4 +377,16 @@ test('a local folder is a source like any other', async (t) => {
     treeOf(done.sources[0]?.path ?? '')['file.bin'],
     expectedTree({ f: noise('f', 9 * MIB) }, '')['f'],
   )
+})
+
+test('small objects are checked by the checksum the store keeps; the report says where there was none', async (t) => {
+  const dev = await withDevServer(t)
+  const store = await dev.openStore()
+  const body = noise('c', 500)
+  await store.put({ key: 'c/with', body, crc32: crc32(body) })
+  dev.seed({ 'c/without': body, 'c/large': noise('l', 9 * MIB) })
+  const report = await preload(preloadOptions([`${dev.root}/c/`], tempDir(t)), contextFor(dev))
+  assert.deepEqual(report.sources[0]?.checks, { crc32: 1, size: 2 })
+  const unchecked = preloadOptions([`${dev.root}/c/`], tempDir(t), { verify: 'none' })
+  assert.deepEqual((await preload(unchecked, contextFor(dev))).sources[0]?.checks, { none: 3 })
 })
