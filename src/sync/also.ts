@@ -34,7 +34,8 @@ export function createAlso(options: AlsoOptions): Also {
 
   /** Bytes that a commit refers to, or may once have, are never replaced. */
   function isTaken(path: string): boolean {
-    return writer.names.has(fingerprint(path)) || writer.pointerPaths.has(path)
+    // Pins: an upload in progress may be about to name it.
+    return writer.names.has(fingerprint(path)) || writer.pins.has(path) || writer.pointerPaths.has(path)
   }
 
   return {

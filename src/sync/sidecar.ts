@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { isLongshoreError, LongshoreError } from '../errors.ts'
 import type { Progress } from '../progress.ts'
+import { mirrorPointers } from './commit-mirror.ts'
 import type { Drain } from './drain.ts'
 import { takeOver } from './epoch.ts'
 import { type CheckpointLog, type CommitHead, placeUrl } from './log.ts'
@@ -155,8 +156,20 @@ export async function runSidecar(options: SidecarOptions): Promise<SidecarResult
     for (const each of ends) {
       if (each.status === 'rejected' && isLongshoreError(each.reason, 'SUPERSEDED')) throw each.reason
     }
+    if (queue.unfinished().length === 0) await tidyUp()
     await showStatus()
     return result
+
+    /** All is committed: nothing of ours stays open, and a pointer whose mirror failed has its last try. */
+    async function tidyUp(): Promise<void> {
+      try {
+        await mirrorPointers(writer, { signal, progress })
+        await abortDeadUploads(writer, { signal, drained: true })
+      } catch (error) {
+        if (isLongshoreError(error, 'SUPERSEDED')) throw error
+        if (!signal.aborted) say.failure('uploads of checkpoints that changed meanwhile may be open', error)
+      }
+    }
 
     async function cleanUp(): Promise<void> {
       try {

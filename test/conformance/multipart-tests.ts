@@ -235,7 +235,8 @@ export function multipartTests(promised: Promised): void {
       const ids = await Promise.all(keys.map((key) => create(c, key)))
       const listed = await openUploads(c, c.folder, 2)
       assert.deepEqual(listed.map((upload) => upload.id).sort(), [...ids].sort())
-      assert.deepEqual(listed.map((upload) => upload.key).sort(), keys)
+      const order = listed.map((upload) => upload.key)
+      assert.deepEqual(c.lacks('uploads-order') ? order.sort() : order, keys)
       for (const { key, id } of listed) await abort(c, key, id)
     },
     'uploads-paging',

@@ -11,6 +11,10 @@ export const SEAWEEDFS_QUIRKS: Partial<Record<Quirk, string>> = {
   'content-encoding': 'aws-chunked stays in Content-Encoding',
   'part-checksums': 'ListParts gives none',
   'virtual-host': 'needs -s3.domainName',
+  'complete-race': 'the condition is looked at before the write, not with it',
+  'chunk-error': 'answers 500 InternalError',
+  'absent-if-match': 'answers 412',
+  'uploads-order': 'in no order',
 }
 
 /** What versitygw 1.8.0 (posix) lacks of S3. */
@@ -27,4 +31,5 @@ export const VERSITYGW_QUIRKS: Partial<Record<Quirk, string>> = {
   'uploads-paging': 'page 2 is refused as InvalidArgument',
   'access-key-name': 'answers 404 XAdminUserNotFound',
   'virtual-host': 'needs --virtual-domain',
+  'copy-none-match': 'answers 304',
 }

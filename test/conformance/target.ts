@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { S3Client } from '@aws-sdk/client-s3'
 import { openClient, type RawClient } from './raw-client.ts'
+import type { Quirk } from './suite.ts'
 
 /** A server to ask. */
 export interface Target {
@@ -24,13 +25,17 @@ export interface Context {
   raw: RawClient
   /** A folder that no other test uses, ending in a slash. */
   folder: string
+  /** Whether the server words its answer differently here: the test then expects that answer, and no other. */
+  lacks(quirk: Quirk): boolean
   put(key: string, body: string | Uint8Array): Promise<string>
   get(key: string): Promise<Buffer>
   /** Keys below a prefix in the server's order, over all pages. */
   list(prefix: string): Promise<string[]>
 }
 
-export async function openContext(target: Target): Promise<Omit<Context, 'folder'> & { close(): void }> {
+export async function openContext(
+  target: Target,
+): Promise<Omit<Context, 'folder' | 'lacks'> & { close(): void }> {
   const s3 = await import('@aws-sdk/client-s3')
   const { Agent } = await import('node:https')
   const httpsAgent = new Agent({ ca: target.ca, keepAlive: true, maxSockets: 50 })

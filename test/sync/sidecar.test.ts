@@ -136,6 +136,26 @@ test('a checkpoint rewritten in place while it waits is committed as what it bec
   )
 })
 
+test('what changed in the middle of its multipart upload leaves no open upload behind the drain', async (t) => {
+  const dir = tempDir(t)
+  const bucket = memoryBucket()
+  let down = true
+  const sidecar = await startSidecar(dir, bucket, {
+    async turn(moment, call) {
+      if (moment !== 'before' || !down || call.name !== 'complete') return undefined
+      throw new LongshoreError('UNREACHABLE', `${call.key}: connection refused`)
+    },
+  })
+  putTree(dir, { 'last/weights': 'a'.repeat(17 * 1024 * 1024) })
+  await sidecar.warned(/not committed yet/)
+  assert.equal(bucket.uploads.size, 1)
+  putTree(dir, { 'last/weights': 'small now' })
+  down = false
+  const result = await finish(sidecar)
+  assert.deepEqual(result.pending, [])
+  assert.equal(bucket.uploads.size, 0)
+})
+
 test('rm -rf of DIR leaves the bucket alone; the sidecar says so, waits, and goes on when DIR is back', async (t) => {
   const dir = join(tempDir(t), 'ckpt')
   const bucket = memoryBucket()

@@ -16,7 +16,7 @@ export function* oddDataset(samples: number): Generator<{ path: string; body: Bu
   const stems = [
     (i: number) => `n0${i % 7}/img_${String(i).padStart(5, '0')}`,
     (i: number) => `n0${i % 7}/with space ${i}`,
-    (i: number) => `n0${i % 7}/plus+and%25percent=${i}`,
+    (i: number) => `n0${i % 7}/plus+and percent=100%=of-${i}`,
     (i: number) => `n0${i % 7}/grün-日本-${i}`,
     (i: number) => `${'a-rather-long-folder-name/'.repeat(4)}${'stem'.repeat(12)}-${i}`,
     (i: number) => `n0${i % 7}/${'x'.repeat(120)}-${i}`,
