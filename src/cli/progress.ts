@@ -40,7 +40,7 @@ export interface DisplayOptions {
 }
 
 /** Phases in which somebody else's program has the terminal: nothing is drawn. */
-const QUIET_PHASES = new Set(['run', 'command', 'cmd', 'child'])
+const QUIET_PHASES = new Set(['run'])
 const PLAIN_EVERY = 10
 
 /** Counts what jobs report and lets a view show it. The timer never keeps the process alive. */
@@ -75,7 +75,7 @@ export async function createDisplay(options: DisplayOptions): Promise<Display> {
   timer.unref()
 
   const endPhase = (): void => {
-    if (tally.phase === '') return
+    if (tally.phase === '' || QUIET_PHASES.has(tally.phase)) return
     refresh()
     view.update(tally, 'end')
   }
@@ -165,7 +165,7 @@ export function plainView(log: Log): View {
   let last = Date.now()
   return {
     update(tally, moment) {
-      if (moment === 'begin' || Date.now() - last < PLAIN_EVERY * 1000) return
+      if (moment !== 'tick' || Date.now() - last < PLAIN_EVERY * 1000) return
       last = Date.now()
       log.write('info', plainText(tally), { ...tally })
     },

@@ -8,6 +8,15 @@ import { collect, jsonLines, runCli, startCli } from '../support/cli.ts'
 import { type TestServer, withDevServer } from '../support/devserver.ts'
 import { tempDir } from '../support/tmp.ts'
 
+/** Looks again until it is so; gives up long before the runner does. */
+async function until(isSo: () => boolean): Promise<void> {
+  for (let i = 0; i < 1500; i++) {
+    if (isSo()) return
+    await sleep(20)
+  }
+  assert.fail('it did not come to pass')
+}
+
 function seedSamples({ seed }: TestServer, count: number): void {
   for (let i = 0; i < count; i++) {
     const stem = `raw/${String(i).padStart(4, '0')}`
@@ -202,7 +211,7 @@ test('the first signal ends a one-shot command in order, with its status; sync d
       },
     )
     const ended = collect(child)
-    while (s3.server.requests.count('GetObject') === 0) await sleep(20)
+    await until(() => s3.server.requests.count('GetObject') > 0)
     child.kill(signal)
     const result = await ended
     s3.server.requests.clear()
@@ -217,7 +226,7 @@ test('the first signal ends a one-shot command in order, with its status; sync d
     { env: s3.env },
   )
   const ended = collect(child)
-  while (s3.server.objects.get('test', 'run/.longshore/log/000000000002.json') === undefined) await sleep(20)
+  await until(() => s3.server.objects.get('test', 'run/.longshore/log/000000000002.json') !== undefined)
   child.kill('SIGTERM')
   const result = await ended
   assert.equal(result.code, 0, result.stderr)
@@ -274,4 +283,38 @@ test('demo does the whole job, tells what could not be packed, and leaves nothin
   assert.deepEqual(summary.files, { found: 6, packed: 3, verified: 3 })
   assert.deepEqual(summary.left.first.map((one) => one.key).sort(), ['LICENSE', 'new\nline.txt', 'out.txt'])
   assert.deepEqual(readdirSync(tmp), [])
+})
+
+test('a second signal ends a drain at once', async (t) => {
+  const stalled = { match: { operation: 'PutObject', key: /model/ }, do: { kind: 'stall' } } as const
+  const s3 = await withDevServer(t, { faults: [stalled] })
+  const dir = tempDir(t)
+  mkdirSync(join(dir, 'checkpoint-7'))
+  writeFileSync(join(dir, 'checkpoint-7', 'model.bin'), 'weights')
+  const args = ['--settle', '100ms', '--scan-interval', '100ms', '--drain-timeout', '10m', '--json']
+  const child = startCli(['sync', dir, 's3://test/run/', ...args], { env: s3.env })
+  t.after(() => child.kill('SIGKILL'))
+  let told = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    told += chunk
+  })
+  const ended = collect(child)
+  await until(() => told.includes('"staged"'))
+  child.kill('SIGTERM')
+  await sleep(500)
+  assert.equal(child.exitCode, null, 'it should be draining')
+  child.kill('SIGTERM')
+  const result = await ended
+  assert.equal(result.code, 143, result.stderr)
+  assert.equal(s3.server.objects.get('test', 'run/.longshore/log/000000000002.json'), undefined)
+})
+
+test('what is no longshore error is INTERNAL: one line, and its stack with -v only', async (t) => {
+  const breaks = `data:text/javascript,${encodeURIComponent('JSON.stringify = () => { throw new RangeError("odd\\nthing") }')}`
+  const env = { NODE_OPTIONS: `--import=${breaks}`, LONGSHORE_CACHE_DIR: join(tempDir(t), 'c') }
+  const short = await runCli(['release', 'x'], { env })
+  assert.equal(short.code, 1)
+  assert.match(short.stderr, /^longshore: INTERNAL: odd thing — .*report.*\n$/m)
+  const long = await runCli(['release', 'x', '-v'], { env })
+  assert.match(long.stderr, /INTERNAL: odd thing.*\nRangeError: odd\nthing\n {4}at /)
 })

@@ -1,3 +1,4 @@
+import type { Progress } from '../../progress.ts'
 import { CACHE_SPECS, LIMIT_SPECS } from '../cache-specs.ts'
 import { defineCommand } from '../command.ts'
 import { estimateLines } from '../estimate.ts'
@@ -15,7 +16,7 @@ export const preloadCommand = defineCommand({
   takesCommand: true,
   summary: 'a dataset or prefix onto this node, before the job',
   description:
-    'Fetches packed datasets or plain prefixes into immutable local folders and prints each folder. With CMD: runs it with LONGSHORE_DATA set, keeps the data leased while it runs, and ends with its status. CMD is not started when anything is missing.',
+    'Fetches packed datasets or plain prefixes into immutable local folders and prints each folder. With CMD: runs it with LONGSHORE_DATA set to the folder (several: joined by colons), keeps the data leased while it runs, and ends with its status. CMD is not started when anything is missing.',
   examples: [
     'longshore preload s3://packed/imagenet/v1/ -- python train.py',
     'DATA=$(longshore preload s3://packed/imagenet/v1/) || exit',
@@ -54,7 +55,8 @@ export const preloadCommand = defineCommand({
   async run({ words, tail, values, context, config }) {
     const { preload } = await import('../../commands/preload.ts')
     const command = tail === undefined ? undefined : [...tail]
-    const report = await preload({ ...values, sources: [...words], command }, context)
+    const progress = command === undefined ? context.progress : quietAtStart(context.progress, words.length)
+    const report = await preload({ ...values, sources: [...words], command }, { ...context, progress })
     if (report.estimate !== undefined) {
       return { exit: report.exit, lines: estimateLines(report.estimate, config.prices), report }
     }
@@ -68,3 +70,15 @@ export const preloadCommand = defineCommand({
     return { exit: report.exit, lines, report }
   },
 })
+
+/** CMD has the terminal to itself: nothing is drawn once every source is here. */
+function quietAtStart(progress: Progress, sources: number): Progress {
+  let here = 0
+  return {
+    ...progress,
+    item(kind, fields) {
+      progress.item(kind, fields)
+      if (kind === 'preloaded' && ++here === sources) progress.phase('run')
+    },
+  }
+}
