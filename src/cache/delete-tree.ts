@@ -1,7 +1,7 @@
 import { lstat, opendir, rmdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Amount } from '../fs/amount.ts'
 import { errorCode } from '../fs/error-code.ts'
-import type { Amount } from './types.ts'
 
 /** Entries in work at once: enough to keep a disk busy, few enough to be nothing in memory. */
 const BATCH = 32

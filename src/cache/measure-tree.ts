@@ -1,7 +1,7 @@
 import { lstat, opendir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Amount } from '../fs/amount.ts'
 import { errorCode } from '../fs/error-code.ts'
-import type { Amount } from './types.ts'
 
 const BATCH = 64
 

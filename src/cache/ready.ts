@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import { opendir, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { Amount } from '../fs/amount.ts'
 import { removeDurable, syncDir } from '../fs/durable.ts'
 import { errorCode } from '../fs/error-code.ts'
+import { makeFolder } from '../fs/make-folder.ts'
 import { type Ready, readySchema, WHOLE } from '../manifest/ready.ts'
-import { makeFolder } from './folders.ts'
 import { readRecord, writeRecord } from './records.ts'
-import type { Amount, Cache } from './types.ts'
+import type { Cache } from './types.ts'
 
 /** File name of a selection: 'all', or 16 hex of its text. */
 export function selectionId(selection: string): string {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { LongshoreError } from '../errors.ts'
+import type { Amount } from '../fs/amount.ts'
 import { acquireLock, forgetLock } from '../fs/lock.ts'
 import { freeSpace } from '../fs/space.ts'
 import { readDataset } from './datasets.ts'
@@ -16,7 +17,7 @@ import {
   reservationLock,
   updateReservation,
 } from './reservations.ts'
-import type { Amount, Cache, LinkedAmount, SpaceLimit } from './types.ts'
+import type { Cache, LinkedAmount, SpaceLimit } from './types.ts'
 import { countUsage, type DatasetUsage, measureState, readUsage, writeUsage } from './usage.ts'
 
 export interface ReserveRequest extends Amount {

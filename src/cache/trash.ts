@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { readdir, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { Amount } from '../fs/amount.ts'
 import { syncDir } from '../fs/durable.ts'
 import { errorCode } from '../fs/error-code.ts'
 import { deleteTree } from './delete-tree.ts'
-import type { Amount, Cache } from './types.ts'
+import type { Cache } from './types.ts'
 
 /**
  * `.longshore/trash/<bytes>-<nonce>`: what has left the cache's tree in one rename and is being deleted. The name

@@ -1,3 +1,5 @@
+import type { Amount } from '../fs/amount.ts'
+import type { Modes } from '../fs/make-folder.ts'
 import type { Progress } from '../progress.ts'
 
 export type CacheMode = 'private' | 'group' | 'shared'
@@ -10,7 +12,7 @@ export interface Cache {
   state: string
   mode: CacheMode
   /** Modes for what is made in it: folders, state files, and the data (never writable: versions share it). */
-  modes: { dir: number; file: number; data: number }
+  modes: Modes
   /** Nothing may be written: no locks, no leases, no last use. */
   readOnly: boolean
   /** 'NFS', 'overlay' …: named explicitly by the user all the same. Locks then hold within this node only. */
@@ -29,13 +31,6 @@ export interface DatasetIdentity {
   prefix: string
   /** 64 hex: packed: sha256 of longshore.json; plain prefix: of its listing */
   digest: string
-}
-
-/** Data on the disk, as it counts. */
-export interface Amount {
-  files: number
-  /** bytes by size, not by blocks */
-  bytes: number
 }
 
 /** Files of a dataset that are hard links to those of another version. */

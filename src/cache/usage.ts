@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import type { Amount } from '../fs/amount.ts'
 import { type CachedDataset, folderOf, listDatasets } from './datasets.ts'
 import { isDatasetLocked, lockDataset } from './locks.ts'
 import { measureTree } from './measure-tree.ts'
@@ -8,7 +9,7 @@ import { journalFolder, stagingFolder, stateFile } from './paths.ts'
 import { readRecord, writeRecord } from './records.ts'
 import { listReservations } from './reservations.ts'
 import { trashBytes } from './trash.ts'
-import type { Amount, Cache, LinkedAmount } from './types.ts'
+import type { Cache, LinkedAmount } from './types.ts'
 
 /**
  * `.longshore/usage/<id>.json`: what a dataset takes, so that counting never walks a million files. `settled` is

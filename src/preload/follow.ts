@@ -1,9 +1,9 @@
 import { closeSync, openSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
+import type { Range } from '../fetch/plan-ranges.ts'
+import { diskError } from '../fs/disk-error.ts'
 import { errorCode } from '../fs/error-code.ts'
-import { diskError } from './disk-error.ts'
-import type { Range } from './plan-ranges.ts'
 
 /** The reader has gone (EPIPE): it has what it wanted, and that is no error. */
 export class ReaderGone extends Error {}

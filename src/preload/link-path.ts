@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { lstat, mkdir, rename, rm, symlink } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { LongshoreError } from '../errors.ts'
+import { diskError } from '../fs/disk-error.ts'
 import { syncDir } from '../fs/durable.ts'
-import { diskError } from './disk-error.ts'
 
 /** Refuses, before any transfer, a --link that would take the place of something that is no symbolic link. */
 export async function checkLinkPath(link: string): Promise<void> {

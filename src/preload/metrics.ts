@@ -1,7 +1,7 @@
-import type { Amount } from '../cache/types.ts'
+import type { Amount } from '../fs/amount.ts'
+import { diskError } from '../fs/disk-error.ts'
 import { METRICS } from '../metrics/names.ts'
 import { type Sample, writeMetrics } from '../metrics/write-metrics.ts'
-import { diskError } from './disk-error.ts'
 
 export interface PreloadNumbers {
   sources: readonly {

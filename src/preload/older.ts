@@ -3,7 +3,7 @@ import { type CachedDataset, folderOf, listDatasets } from '../cache/datasets.ts
 import { journalFolder } from '../cache/paths.ts'
 import { listReady } from '../cache/ready.ts'
 import type { Cache, DatasetIdentity } from '../cache/types.ts'
-import type { FileEntry } from './entry.ts'
+import type { FileEntry } from '../fetch/entry.ts'
 import { type ListedFile, readListing } from './listing.ts'
 import { readLocalManifest } from './local-manifest.ts'
 import { createMembership, hasSize } from './trust.ts'

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import { crc32Combine, crcHex } from '../checksum/crc32.ts'
 import { LongshoreError } from '../errors.ts'
+import type { FileEntry } from '../fetch/entry.ts'
 import { readSampleIndex } from '../formats/sample-index.ts'
 import { keyToPath } from '../fs/key-path.ts'
 import {
@@ -14,7 +15,6 @@ import {
 } from '../manifest/dataset.ts'
 import { BLOCK_BYTES } from '../transfer/types.ts'
 import { createConflictCheck } from './conflicts.ts'
-import type { FileEntry } from './entry.ts'
 import { createSelector, type Selection } from './select.ts'
 
 /** bytes; hundreds of thousands of shards fit */

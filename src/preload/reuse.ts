@@ -1,7 +1,7 @@
 import { linkSync, unlinkSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { FetchOptions } from '../fetch/fetch-files.ts'
 import { errorCode } from '../fs/error-code.ts'
-import type { FetchOptions } from './fetch-files.ts'
 import type { OlderVersion } from './older.ts'
 import { hasSize } from './trust.ts'
 

@@ -2,12 +2,12 @@ import { leaseOwner } from '../cache/leases.ts'
 import { openCache } from '../cache/open.ts'
 import type { Cache, CacheMode, SpaceLimit } from '../cache/types.ts'
 import { isLongshoreError, LongshoreError } from '../errors.ts'
+import { rangeBytes } from '../fetch/plan-ranges.ts'
 import type { Progress } from '../progress.ts'
 import type { S3Settings } from '../s3/settings.ts'
 import type { Engine, EngineOptions } from '../transfer/types.ts'
 import type { PreloadJob } from './job.ts'
 import { type NodeShare, nodeFromEnv } from './node-share.ts'
-import { rangeBytes } from './plan-ranges.ts'
 
 export interface RunOptions {
   cacheDir?: string | undefined

@@ -1,9 +1,9 @@
 import { lstatSync, unlinkSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { FileEntry } from '../fetch/entry.ts'
+import { crcOf } from '../fetch/large-file.ts'
 import { removeDurable, writeFileDurable } from '../fs/durable.ts'
-import type { FileEntry } from './entry.ts'
-import { crcOf } from './large-file.ts'
 import { createSelector, parseSelection } from './select.ts'
 import type { Version } from './version.ts'
 

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { LongshoreError } from '../errors.ts'
+import type { FileEntry } from '../fetch/entry.ts'
 import { keyToPath } from '../fs/key-path.ts'
 import { DATASET_MANIFEST, type ShardEntry } from '../manifest/dataset.ts'
-import type { FileEntry } from './entry.ts'
 import { type ListedFile, readListing, writeListing } from './listing.ts'
 import {
   indexEntries,

@@ -1,5 +1,5 @@
 import { isLongshoreError, LongshoreError } from '../errors.ts'
-import { errorCode } from '../fs/error-code.ts'
+import { errorCode } from './error-code.ts'
 
 /** What a failed local read or write means to a user; longshore's own errors and aborts stay as they are. */
 export function diskError(error: unknown, path: string): unknown {

@@ -1,11 +1,11 @@
 import { dirname, join } from 'node:path'
-import { makeFolder } from '../cache/folders.ts'
-import type { Amount, Cache } from '../cache/types.ts'
 import { isLongshoreError, LongshoreError } from '../errors.ts'
+import type { Amount } from '../fs/amount.ts'
+import { diskError } from '../fs/disk-error.ts'
+import { type Modes, makeFolder } from '../fs/make-folder.ts'
 import type { Progress } from '../progress.ts'
 import type { ObjectStore } from '../s3/store.ts'
 import { BLOCK_BYTES, type Engine, type Transfer, type TransferDone } from '../transfer/types.ts'
-import { diskError } from './disk-error.ts'
 import type { FileEntry } from './entry.ts'
 import { type LargeFile, openLargeFile } from './large-file.ts'
 import { blocksOf, type Range } from './plan-ranges.ts'
@@ -25,7 +25,7 @@ export interface FetchOptions {
   part: number
   boot: string
   /** Modes of what is made in it. */
-  modes: Cache['modes']
+  modes: Modes
   verify: 'checksum' | 'size' | 'none'
   /** Puts it there without a fetch (it is there already, or an older version has it); undefined: it must be fetched. */
   reuse: (
@@ -232,11 +232,11 @@ function sourceChanged(error: LongshoreError, entry: FileEntry | undefined, url:
   })
 }
 
-function createFolderMaker(cache: Pick<Cache, 'modes'>): (path: string) => Promise<void> {
+function createFolderMaker(owner: { modes: Modes }): (path: string) => Promise<void> {
   let known = new Set<string>()
   return async (path) => {
     if (known.has(path)) return
-    await makeFolder(cache, path)
+    await makeFolder(owner, path)
     if (known.size >= KNOWN_FOLDERS) known = new Set()
     known.add(path)
   }
