@@ -172,12 +172,12 @@ function queryString(query: WireRequest['query']): string {
   const parts: string[] = []
   for (const [name, value] of Object.entries(query ?? {})) {
     for (const one of Array.isArray(value) ? value : [value]) {
-      parts.push(one === null ? escape(name) : `${escape(name)}=${escape(one)}`)
+      parts.push(one === null ? encodeSegment(name) : `${encodeSegment(name)}=${encodeSegment(one)}`)
     }
   }
   return parts.length === 0 ? '' : `?${parts.join('&')}`
 }
 
-function escape(text: string): string {
+function encodeSegment(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
 }

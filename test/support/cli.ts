@@ -65,7 +65,8 @@ export function collect(child: ChildProcessWithoutNullStreams): Promise<CliResul
 
 export function cleanEnv(added: CliOptions['env'] = {}): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
-    ([name]) => !/^(AWS_|LONGSHORE_|S3_|SLURM_|JOB_COMPLETION_INDEX|NODE_TEST|NO_COLOR|FORCE_COLOR)/.test(name),
+    ([name]) =>
+      !/^(AWS_|LONGSHORE_|S3_|SLURM_|JOB_COMPLETION_INDEX|NODE_TEST|NO_COLOR|FORCE_COLOR)/.test(name),
   )
   return {
     ...Object.fromEntries(kept),
