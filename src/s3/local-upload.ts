@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { type FileHandle, mkdir, open, opendir, readdir, readFile, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import { crc32, crcHex } from '../checksum/crc32.ts'
+import { crcHex } from '../checksum/crc32.ts'
 import { LongshoreError } from '../errors.ts'
-import { writeFileDurable } from '../fs/durable.ts'
+import { renameDurable, writeFileDurable } from '../fs/durable.ts'
 import { errorCode } from '../fs/error-code.ts'
 import { localEtag } from './local-list.ts'
+import { holds, partEtag, readRecords, recordName } from './local-part-record.ts'
 import { localError, localPath, STATE_FOLDER } from './local-path.ts'
+import { tempPath } from './local-temp.ts'
 import { makeParents, place, placeAbsent } from './local-write.ts'
 import type {
   CallOptions,
@@ -20,26 +22,28 @@ import type {
 
 /**
  * A multipart upload into a folder: `.longshore/uploads/<id>/data` takes every part at its offset, an empty file
- * `<part>-<offset>-<size>-<crc>` beside it records each part that is whole, `upload.json` names the key. Records
- * are made after the bytes, and are checked against them before anyone trusts them again (listParts).
+ * beside it records each part that is whole (src/s3/local-part-record.ts), `upload.json` names the key.
  */
-const RECORD = /^(\d{1,5})-(\d{1,16})-(\d{1,16})-([0-9a-f]{8})$/
 const ID = /^[0-9a-f]{24}$/
 const head = z.strictObject({ key: z.string().min(1), initiated: z.number().int().nonnegative() })
-
-interface PartRecord extends UploadedPart {
-  offset: number
-  crc32: number
-}
 
 export async function createLocalUpload(root: string, key: string): Promise<string> {
   const path = localPath(root, key)
   const uploadId = randomBytes(12).toString('hex')
   const folder = uploadFolder(root, uploadId)
   try {
-    await mkdir(folder, { recursive: true })
-    await writeFileDurable(join(folder, 'upload.json'), JSON.stringify({ key, initiated: Date.now() }))
-    await (await open(join(folder, 'data'), 'wx', 0o666)).close()
+    // Made aside: a folder without its upload.json could be seen by no listing, and so be swept by nobody.
+    const made = await tempPath(root)
+    try {
+      await mkdir(made)
+      await writeFileDurable(join(made, 'upload.json'), JSON.stringify({ key, initiated: Date.now() }))
+      await (await open(join(made, 'data'), 'wx', 0o666)).close()
+      await mkdir(dirname(folder), { recursive: true })
+      await renameDurable(made, folder)
+    } catch (error) {
+      await rm(made, { recursive: true, force: true })
+      throw error
+    }
     return uploadId
   } catch (error) {
     throw localError(error, path)
@@ -61,7 +65,7 @@ export async function putLocalPart(
     } finally {
       await file.close()
     }
-    const name = `${partNumber}-${offset}-${body.length}-${crc}`
+    const name = recordName({ partNumber, offset, size: body.length }, crc)
     for (const old of await readdir(folder)) {
       if (old !== name && old.startsWith(`${partNumber}-`)) await rm(join(folder, old), { force: true })
     }
@@ -182,48 +186,6 @@ async function checkParts(root: string, request: CompleteRequest, folder: string
   })
 }
 
-async function readRecords(folder: string): Promise<PartRecord[] | undefined> {
-  let names: string[]
-  try {
-    names = await readdir(folder)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw localError(error, folder)
-  }
-  const records: PartRecord[] = []
-  for (const name of names) {
-    const [, part, offset, size, crc] = RECORD.exec(name) ?? []
-    if (part === undefined || offset === undefined || size === undefined || crc === undefined) continue
-    const bytes = Number(size)
-    records.push({
-      partNumber: Number(part),
-      offset: Number(offset),
-      size: bytes,
-      crc32: Number.parseInt(crc, 16),
-      etag: partEtag(crc, bytes),
-    })
-  }
-  return records.sort((a, b) => a.partNumber - b.partNumber)
-}
-
-async function holds(
-  file: FileHandle,
-  record: PartRecord,
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
-  const chunk = Buffer.allocUnsafe(Math.min(record.size, 1024 * 1024))
-  let sum = 0
-  for (let at = 0; at < record.size; ) {
-    signal?.throwIfAborted()
-    const want = Math.min(chunk.length, record.size - at)
-    const { bytesRead } = await file.read(chunk, 0, want, record.offset + at)
-    if (bytesRead === 0) return false
-    sum = crc32(chunk.subarray(0, bytesRead), sum)
-    at += bytesRead
-  }
-  return sum === record.crc32
-}
-
 async function readHead(folder: string): Promise<{ key: string; initiated: number } | undefined> {
   try {
     return head.parse(JSON.parse(await readFile(join(folder, 'upload.json'), 'utf8')))
@@ -258,10 +220,6 @@ async function writeAll(
 function uploadFolder(root: string, uploadId: string): string {
   if (!ID.test(uploadId)) throw noUpload(root, uploadId)
   return join(root, STATE_FOLDER, 'uploads', uploadId)
-}
-
-function partEtag(crc: string, size: number): string {
-  return `"${crc}-${size}"`
 }
 
 function noUpload(root: string, key: string): LongshoreError {

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -7,6 +6,7 @@ import { errorCode } from '../fs/error-code.ts'
 import { acquireLock } from '../fs/lock.ts'
 import { localEtag } from './local-list.ts'
 import { localError, localPath, STATE_FOLDER } from './local-path.ts'
+import { tempPath } from './local-temp.ts'
 import type { CallOptions, PutRequest, WriteOutcome } from './store.ts'
 
 const WRITE_BYTES = 16 * 1024 * 1024
@@ -109,10 +109,9 @@ async function aside(
   finish: (temp: string) => Promise<WriteOutcome>,
 ): Promise<WriteOutcome> {
   const { root, path, body, options } = about
-  const folder = join(root, STATE_FOLDER, 'tmp')
-  const temp = join(folder, randomBytes(12).toString('hex'))
+  let temp: string | undefined
   try {
-    await mkdir(folder, { recursive: true })
+    temp = await tempPath(root)
     const file = await open(temp, 'wx', 0o666)
     try {
       for await (const chunk of body) {
@@ -129,7 +128,7 @@ async function aside(
     options.signal?.throwIfAborted()
     throw localError(error, path)
   } finally {
-    await unlink(temp).catch(() => {})
+    if (temp !== undefined) await unlink(temp).catch(() => {})
   }
 }
 

@@ -8,6 +8,8 @@ import {
   rmSync,
   symlinkSync,
   truncateSync,
+  utimesSync,
+  watch,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -120,6 +122,37 @@ test('parts whose bytes a power cut took are not trusted when an upload goes on'
     (await store.listParts('k', uploadId))?.map((p) => p.partNumber),
     [1],
   )
+})
+
+test('an upload is made aside: a kill in the middle leaves nothing among the uploads, and a later run sweeps it', async (t) => {
+  const root = tempDir(t)
+  const killed = join(root, '.longshore', 'tmp', 'a'.repeat(24))
+  const recent = join(root, '.longshore', 'tmp', 'b'.repeat(24))
+  for (const folder of [killed, recent]) {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, 'data'), 'x')
+  }
+  const old = new Date(Date.now() - 25 * 60 * 60 * 1000)
+  utimesSync(killed, old, old)
+  const seen = new Set<string>()
+  const uploads = join(root, '.longshore', 'uploads')
+  mkdirSync(uploads)
+  const watcher = watch(uploads, (_event, name) => seen.add(String(name)))
+  t.after(() => watcher.close())
+  const store = localStore(root)
+  const uploadId = await store.createUpload('k')
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  assert.deepEqual([...seen], [uploadId])
+  assert.deepEqual(readdirSync(join(uploads, uploadId)).sort(), ['data', 'upload.json'])
+  assert.deepEqual(readdirSync(join(root, '.longshore', 'tmp')), ['b'.repeat(24)])
+})
+
+test('an upload that can not be made whole leaves no folder of it', async (t) => {
+  const root = tempDir(t)
+  mkdirSync(join(root, '.longshore'))
+  writeFileSync(join(root, '.longshore', 'uploads'), 'a file where the folder has to be')
+  await assert.rejects(localStore(root).createUpload('k'))
+  assert.deepEqual(readdirSync(join(root, '.longshore', 'tmp')), [])
 })
 
 test('an upload killed after its object was placed is found to be done', async (t) => {
