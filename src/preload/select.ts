@@ -1,5 +1,5 @@
-import picomatch from 'picomatch'
 import { LongshoreError } from '../errors.ts'
+import { matchGlobs } from '../fs/globs.ts'
 import type { NodeShare } from './node-share.ts'
 
 /** Which files of a dataset are wanted. Nothing set means all of them. */
@@ -17,22 +17,12 @@ export interface Selector {
 }
 
 /**
- * Globs match the name relative to the source. One without a slash matches the last part at any depth (`*.jpg`), a
- * leading slash means the top only, a last one all that is below; dotfiles are files like any other, and exclude
- * wins. Shares are dealt round-robin: node R of W takes items R, R+W, R+2W …, so every node has the same number
- * of items, or one more.
+ * Globs match the name relative to the source; exclude wins. Shares are dealt round-robin: node R of W takes items
+ * R, R+W, R+2W …, so every node has the same number of items, or one more.
  */
 export function createSelector(selection: Selection): Selector {
-  const matcher = (globs: readonly string[], option: string): ((name: string) => boolean) => {
-    const tests = globs.map((glob) => {
-      if (glob === '') throw new LongshoreError('USAGE', `${option}: an empty glob`)
-      const anchored = (glob.endsWith('/') ? `${glob}**` : glob).replace(/^\.?\/+/, '')
-      return picomatch(anchored, { dot: true, basename: !glob.includes('/') })
-    })
-    return (name) => tests.some((matches) => matches(name))
-  }
-  const included = selection.include.length === 0 ? () => true : matcher(selection.include, '--include')
-  const excluded = matcher(selection.exclude, '--exclude')
+  const included = selection.include.length === 0 ? () => true : matchGlobs(selection.include, '--include')
+  const excluded = matchGlobs(selection.exclude, '--exclude')
   const { node } = selection
   if (
     node &&

@@ -1,7 +1,6 @@
-import picomatch from 'picomatch'
+import { matchGlobs } from '../fs/globs.ts'
 
-/** Paths relative to DIR: a pattern without a slash is about names wherever they are, one with a slash about paths. */
+/** Paths relative to DIR, by the patterns of `--marker` or `--also`. */
 export function matchPaths(globs: readonly string[]): (path: string) => boolean {
-  const matchers = globs.map((glob) => picomatch(glob, { dot: true, basename: !glob.includes('/') }))
-  return (path) => matchers.some((matches) => matches(path))
+  return matchGlobs(globs, '--marker or --also')
 }
