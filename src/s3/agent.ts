@@ -10,6 +10,8 @@ import { proxyFor } from './proxy.ts'
 
 /** S3 closes idle connections after about 5 s: they are given up before it does, not raced with it. */
 const IDLE_MS = 4000
+/** A host that drops our packets is told apart from one that is slow to answer: connecting has its own limit. */
+const CONNECT_MS = 10_000
 /** Longest head of a proxy's answer to CONNECT, bytes. */
 const MAX_PROXY_HEAD = 64 * 1024
 
@@ -63,10 +65,14 @@ function makeRoute(target: URL, options: AgentOptions, trust: tls.SecureContextO
   if (target.protocol === 'https:') {
     const agent = new https.Agent({ ...common, ...verify })
     if (proxy !== undefined) dialBy(agent, (done) => tunnel({ proxy, target, verify, options }, done))
+    else limitConnecting(agent, 'secureConnect', options)
     return { agent }
   }
   const agent = new http.Agent(common)
-  if (proxy === undefined) return { agent }
+  if (proxy === undefined) {
+    limitConnecting(agent, 'connect', options)
+    return { agent }
+  }
   dialBy(agent, (done) => done(undefined, dialProxy(proxy, verify)))
   return { agent, absolute: { proxyAuthorization: authorizationOf(proxy) } }
 }
@@ -77,6 +83,27 @@ type Dialled = (error: Error | undefined, socket?: Duplex) => void
 function dialBy(agent: http.Agent, dial: (done: Dialled) => void): void {
   const create = (_options: unknown, done: Dialled): undefined => {
     dial(done)
+  }
+  Object.assign(agent, { createConnection: create })
+}
+
+/** Once a connection, not once a request. */
+function limitConnecting(agent: http.Agent, connected: string, options: AgentOptions): void {
+  const dial: unknown = Reflect.get(agent, 'createConnection')
+  if (typeof dial !== 'function') return
+  const ms = Math.min(CONNECT_MS, options.timeoutMs)
+  const create = (...args: unknown[]): unknown => {
+    const socket: unknown = dial.apply(agent, args)
+    if (!(socket instanceof net.Socket)) return socket
+    const late = Object.assign(new Error(`no connection in ${ms / 1000} s`), {
+      code: 'ETIMEDOUT',
+      syscall: 'connect',
+    })
+    const timer = setTimeout(() => socket.destroy(late), ms)
+    const clear = () => clearTimeout(timer)
+    socket.once(connected, clear)
+    socket.once('close', clear)
+    return socket
   }
   Object.assign(agent, { createConnection: create })
 }

@@ -65,7 +65,8 @@ export function judge(error: unknown, now = Date.now()): Failure {
     region: sdk.headers['x-amz-bucket-region'] ?? sdk.region,
   }
   if (error instanceof TransportError) return judgeTransport(error, failure)
-  if (sdk.status === undefined) return judgeSystem(system, failure)
+  if (sdk.status === undefined)
+    return judgeSystem(system, failure, isConnecting(error) || isConnecting(causeOf(error)))
   if (EXPIRED.test(sdk.code)) return { ...failure, remedy: 'refresh' }
   if (sdk.code === 'RequestTimeTooSkewed') return { ...failure, remedy: 'skew' }
   const redirected = ELSEWHERE.test(sdk.code) || sdk.status === 301 || sdk.status === 307
@@ -99,11 +100,13 @@ function judgeTransport(error: TransportError, failure: Failure): Failure {
   return { ...common, status: error.problem === 'foreign' ? undefined : common.status }
 }
 
-function judgeSystem(code: string | undefined, failure: Failure): Failure {
+function judgeSystem(code: string | undefined, failure: Failure, connecting: boolean): Failure {
   const common = { ...failure, code: code ?? failure.code, reason: code ?? failure.reason }
   if (code === undefined) return common
   if (isTlsRefusal(code)) return common
   if (UNREACHABLE.has(code)) return { ...common, remedy: 'unreachable' }
+  // No connection came about: nothing was asked, and a wrong endpoint behind a firewall looks like this.
+  if (code === 'ETIMEDOUT' && connecting) return { ...common, remedy: 'unreachable' }
   if (CROWDED.has(code)) return { ...common, remedy: 'again' }
   if (LOST.has(code)) return { ...common, remedy: 'again', ambiguous: true }
   return common
@@ -145,6 +148,11 @@ function hidden(error: unknown, name: string): unknown {
 
 function asRecord(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+}
+
+function isConnecting(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.some(isConnecting)
+  return asRecord(error).syscall === 'connect'
 }
 
 function causeOf(error: unknown): unknown {

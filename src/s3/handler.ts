@@ -73,7 +73,11 @@ function exchange(
       signal?.removeEventListener('abort', onAbort)
       settle()
     }
-    const fail = (error: unknown) => end(() => (req.destroy(), reject(error)))
+    const fail = (error: unknown) =>
+      end(() => {
+        req.destroy()
+        reject(error)
+      })
     const onAbort = () => fail(signal?.reason)
     const timer = setTimeout(
       () => fail(new TransportError('timeout', `no answer for ${timeoutMs / 1000} s`)),
@@ -85,7 +89,12 @@ function exchange(
     req.on('response', (res) => {
       alive()
       receiveBody(res, { sink: options.sink, method: request.method, alive }).then(
-        (body) => end(() => resolve({ response: answer(res, body) })),
+        (body) =>
+          end(() => {
+            // Answered before all was sent (an early refusal): the rest stays here, so the connection is of no use.
+            if (!req.writableEnded) req.destroy()
+            resolve({ response: answer(res, body) })
+          }),
         fail,
       )
     })
