@@ -22,6 +22,7 @@ export async function* listS3(
 ): AsyncGenerator<ListPage, void, undefined> {
   const { prefix, delimiter, startAfter, ...call } = options
   let token: string | undefined
+  const circle = watchCircle()
   do {
     const page = await session.send({ ...call, kind: 'LIST', key: prefix }, (client, send) =>
       client.send(
@@ -62,9 +63,30 @@ export async function* listS3(
     const next = page.IsTruncated ? page.NextContinuationToken : undefined
     // A listing that ends early would be taken for the whole: better no answer.
     if (page.IsTruncated && (next === undefined || next === token)) throw refuse('no way to its next page')
+    if (circle(next, objects[0]?.key ?? folders[0])) throw refuse('its pages come again and again')
     yield { objects, folders }
     token = next
   } while (token !== undefined)
+}
+
+/**
+ * True when a token or the first key of a page was seen before: such a listing has no end. Brent's way: the mark it
+ * compares with moves on after 1, 2, 4 … pages, so nothing is held but one page's names.
+ */
+function watchCircle(): (token: string | undefined, first: string | undefined) => boolean {
+  let mark: { token: string | undefined; first: string | undefined } = { token: undefined, first: undefined }
+  let steps = 0
+  let reach = 1
+  return (token, first) => {
+    if (token !== undefined && token === mark.token) return true
+    if (first !== undefined && first === mark.first) return true
+    if (++steps >= reach) {
+      mark = { token, first }
+      steps = 0
+      reach *= 2
+    }
+    return false
+  }
 }
 
 export async function headS3(
