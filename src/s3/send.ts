@@ -14,6 +14,9 @@ const UNREACHABLE_RETRIES = 3
 /** Stale kept-alive connections that are replaced without waiting, per call. */
 const FREE_RETRIES = 3
 
+/** ms of a server's Retry-After that one call waits in all; then someone should read the error. */
+const HELD_OFF_MS = 300_000
+
 /** What a command may be sent with. */
 export interface SendOptions {
   abortSignal?: AbortSignal
@@ -65,28 +68,41 @@ export async function openSession(
   const common = { bucket, settings, env, handler, learned }
   let client = await makeClient(common)
   // Credentials can be missing, or the endpoint wrong, only until something has once worked.
-  const state = { answered: false, authorized: false }
+  const state = { answered: false, authorized: false, lessons: 0, worksWithout: false }
   const endpoint = settings.endpointUrl
 
+  const learning = new Map<string, Promise<boolean>>()
   /** Learns what there is to learn from a failure; true when it makes sense to ask again at once. */
-  const learn = async (failure: Failure, done: Set<string>): Promise<boolean> => {
-    if (done.has(failure.remedy)) return false
-    done.add(failure.remedy)
+  const learn = async (failure: Failure, done: Set<string>, lessonsThen: number): Promise<boolean> => {
+    const { remedy } = failure
+    if (remedy === 'again' || remedy === 'unreachable' || remedy === 'final') return false
+    // Asked before another call learned something: this refusal may be the same news.
+    if (lessonsThen !== state.lessons && !done.has('meanwhile')) return done.add('meanwhile').size > 0
+    if (done.has(remedy)) return false
+    done.add(remedy)
+    const lesson = learning.get(remedy) ?? take(failure).finally(() => learning.delete(remedy))
+    learning.set(remedy, lesson)
+    return lesson
+  }
+  const take = async (failure: Failure): Promise<boolean> => {
     switch (failure.remedy) {
       case 'region':
         if (failure.region === undefined || failure.region === (await client.config.region())) return false
         client = await makeClient({ ...common, region: failure.region })
-        return true
+        break
       case 'refresh':
-        return refreshed(client)
+        if (!(await refreshed(client))) return false
+        break
       case 'checksums':
         if (learned.noChecksums) return false
         learned.noChecksums = true
-        return true
+        break
       default:
         // The SDK's signer has taken the server's clock from the refusal.
         return failure.remedy === 'skew'
     }
+    state.lessons++
+    return true
   }
 
   const send: Session['send'] = async (call, attempt, sink) => {
@@ -94,16 +110,19 @@ export async function openSession(
     const learnedHere = new Set<string>()
     let retries = 0
     let free = 0
+    let held = 0
     for (;;) {
       call.signal?.throwIfAborted()
       call.onRequest?.(call.kind)
       const sendOptions: SendOptions = {}
       if (call.signal !== undefined) sendOptions.abortSignal = call.signal
       if (sink !== undefined) sendOptions.sink = sink
+      const { lessons } = state
       try {
         const result = await attempt(client, sendOptions)
         state.answered = true
         state.authorized = true
+        if (learnedHere.has('checksums')) state.worksWithout = true
         return result
       } catch (error) {
         call.signal?.throwIfAborted()
@@ -118,7 +137,7 @@ export async function openSession(
           await again(0)
           continue
         }
-        if (await learn(failure, learnedHere)) {
+        if (await learn(failure, learnedHere, lessons)) {
           await again(0)
           continue
         }
@@ -126,9 +145,15 @@ export async function openSession(
         const transient = failure.remedy === 'again' || failure.remedy === 'unreachable'
         if (transient && retries < Math.min(limit, settings.retries)) {
           retries++
-          await again(backoffMs(retries, failure))
-          continue
+          const wait = backoffMs(retries, failure)
+          if (failure.retryAfterMs !== undefined) held += wait
+          if (held <= HELD_OFF_MS) {
+            await again(wait)
+            continue
+          }
         }
+        // Refused with and without: it was never about checksums, and they are not given up for it.
+        if (failure.remedy === 'checksums' && !state.worksWithout) learned.noChecksums = false
         call.onFinal?.(failure, error)
         throw explain(error, failure, subject)
       }
