@@ -24,6 +24,8 @@ export interface HeldLease {
   live: boolean
   /** Ends it before its time. Idempotent. */
   release(): Promise<void>
+  /** What it was taken for has failed: ends it, unless its owner had one here before, for something else. */
+  giveBack(): Promise<void>
 }
 
 /** What keeps one dataset. */
@@ -50,7 +52,7 @@ export async function takeLease(cache: Cache, request: LeaseRequest): Promise<He
   try {
     const own = live ? [] : await ownLeases(cache, dataset, owner)
     const longer = own.find((lease) => lease.until >= until)
-    if (longer) return heldLease(cache, longer, undefined)
+    if (longer) return heldLease(cache, longer, { first: false })
     // Always a new id: a record that is never rewritten can be dropped at its end without a race.
     const id = holdId(dataset, randomBytes(16).toString('hex'))
     // The lock first: a live lease without it is an ended one.
@@ -58,15 +60,20 @@ export async function takeLease(cache: Cache, request: LeaseRequest): Promise<He
     const lease: Lease = { format: 'longshore-lease', version: 1, id, dataset, owner, taken, until, live }
     await writeRecord(cache, stateFile(cache, 'leases', id), leaseSchema.parse(lease))
     for (const shorter of own) await endLease(cache, shorter.id, undefined)
-    return heldLease(cache, lease, lock)
+    return heldLease(cache, lease, { lock, first: own.length === 0 })
   } catch (error) {
     await lock?.release()
     throw unwritable(cache, error)
   }
 }
 
-function heldLease(cache: Cache, { id, until, live }: Lease, lock: Lock | undefined): HeldLease {
-  return { id, until, live, release: () => endLease(cache, id, lock) }
+function heldLease(
+  cache: Cache,
+  { id, until, live }: Lease,
+  { lock, first }: { lock?: Lock | undefined; first: boolean },
+): HeldLease {
+  const release = (): Promise<void> => endLease(cache, id, lock)
+  return { id, until, live, release, giveBack: async () => (first ? await release() : undefined) }
 }
 
 async function ownLeases(cache: Cache, dataset: string, owner: string): Promise<Lease[]> {

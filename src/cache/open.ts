@@ -65,7 +65,14 @@ export async function openCache(options: OpenCacheOptions): Promise<Cache> {
       }
       mode = await makeCache(root, state, options.mode)
     }
-    const cache = { root, state, mode, modes: MODES[mode], readOnly, unfit, warn: options.warn ?? (() => {}) }
+    const warn = options.warn ?? (() => {})
+    if (unfit !== undefined) {
+      warn(`the cache folder ${root} is on ${unfit}: locks and leases hold on this node only`, {
+        path: root,
+        hint: 'let no other node use this folder at the same time; a local disk is faster',
+      })
+    }
+    const cache = { root, state, mode, modes: MODES[mode], readOnly, unfit, warn }
     if (!readOnly) {
       for (const folder of STATE_FOLDERS) await makeFolder(cache, join(state, folder))
       await access(join(state, 'locks'), constants.W_OK | constants.X_OK)

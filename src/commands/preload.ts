@@ -7,6 +7,7 @@ import { preloadOffline } from '../preload/offline.ts'
 import { type Preloaded, preloadSource } from '../preload/preload-source.ts'
 import { createRun, type PreloadRun } from '../preload/run.ts'
 import { createSelector } from '../preload/select.ts'
+import { useReady } from '../preload/use-ready.ts'
 import type { CacheOptions, SpaceLimit } from './cache-options.ts'
 import { runChild } from './child.ts'
 import type { CommandContext, Estimate } from './context.ts'
@@ -121,7 +122,7 @@ async function look(
         throw new LongshoreError('OFFLINE_MISSING', `${text}: there is no cache in ${cache.root}`, {
           path: text,
         })
-      const found = await preloadOffline(text, { ...run.job, cache: cache.found })
+      const found = await preloadOffline(text, { ...run.job, cache: cache.found, lease: undefined })
       sources.push(toReport(found))
       continue
     }
@@ -181,20 +182,22 @@ async function checkOptions(options: PreloadOptions): Promise<void> {
 async function bring(source: string, options: PreloadOptions, job: PreloadJob): Promise<Preloaded> {
   if (options.offline) return await preloadOffline(source, job)
   if (!options.readOnly) return await preloadSource(source, job)
-  const found = await lookAt(source, { ...job, root: job.cache.root })
-  if (!found.ready) {
+  const { ready, id, scan, ...found } = await lookAt(source, { ...job, root: job.cache.root })
+  const use = ready ? await useReady(job.cache, id, job) : undefined
+  if (!use) {
     throw new LongshoreError(
       'INCOMPLETE',
       `${found.url}: not complete in the read-only cache ${job.cache.root}`,
       {
         path: found.url,
-        hint: `${found.scan.missing.count} files are missing; fill the cache where it can be written`,
+        hint: `${scan.missing.count} files are missing; fill the cache where it can be written`,
       },
     )
   }
-  const { files, bytes } = found.scan.all
+  const { files, bytes } = scan.all
   const none = { files: 0, bytes: 0 }
-  return { ...found, files, bytes, fetched: none, linked: none, kept: { files, bytes }, checks: {} }
+  const kept = { files, bytes }
+  return { ...found, files, bytes, fetched: none, linked: none, kept, checks: {}, lease: use.lease }
 }
 
 function toReport({ lease: _, url, ...rest }: Preloaded): PreloadedSource {

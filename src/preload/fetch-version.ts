@@ -22,11 +22,11 @@ import { selectionText } from './select.ts'
 import type { Source } from './source.ts'
 import { sweepWholes } from './sweep-wholes.ts'
 import { clearTrust, distrustOtherBoots, markBoot } from './trust.ts'
-import { hold } from './use-ready.ts'
+import { hold, keep } from './use-ready.ts'
 import { prefixVersion, type Version } from './version.ts'
 
 export interface FetchedVersion extends FetchTotals, Amount {
-  lease: HeldLease
+  lease?: HeldLease | undefined
 }
 
 export interface FetchVersionOptions extends Identified {
@@ -61,6 +61,7 @@ export async function fetchVersion(
   if (isNothing(listed, scan, job)) throw nothingSelected(source.url)
   warnUnevenShares(listed, job)
   const reservation = await promiseSpace(source, listed, { ...job, need: scan.todo })
+  let lease: HeldLease | undefined
   try {
     for (const folder of [journals, staging, root]) await makeFolder(cache, folder)
     await sweepWholes(staging)
@@ -85,9 +86,10 @@ export async function fetchVersion(
     progress.phase('verify')
     await syncFilesystem(root, { signal })
     // Leased before READY: no evict can come between.
-    const lease = await hold(cache, id, job.lease)
+    lease = job.lease && (await hold(cache, id, job.lease))
     const { files, bytes } = scan.all
     await writeReady(cache, id, selectionText(selection), { files, bytes, checks: totals.checks })
+    await keep(cache, id, job.lease)
     await clearTrust(journals)
     await deleteTree(staging)
     await reservation.commit({
@@ -96,6 +98,7 @@ export async function fetchVersion(
     })
     return { ...totals, files, bytes, lease }
   } catch (error) {
+    await lease?.giveBack()
     await sweepWholes(staging)
     throw error
   } finally {

@@ -13,7 +13,8 @@ export interface PreloadJob extends SourceContext {
   maxSize?: SpaceLimit | undefined
   minFree?: SpaceLimit | undefined
   makeRoom: boolean
-  lease: LeaseWish
+  /** undefined: only a question is asked, which leaves no trace. */
+  lease?: LeaseWish | undefined
   /** Started at the first transfer: what is READY needs none. */
   engine: () => Promise<Engine>
 }

@@ -14,6 +14,8 @@ import { identify } from './version.ts'
 /** What a preload would find, without a write to the cache. */
 export interface Look {
   url: string
+  /** The dataset's id. */
+  id: string
   /** Where it is, or would be; relative to no cache when there is none yet. */
   path: string
   kind: 'packed' | 'prefix'
@@ -51,7 +53,7 @@ export async function lookAt(
     const older = cache && (await findOlder(cache, identity))
     const scan = await scanVersion(version, { selection, older, places, signal })
     const ready = cache ? (await listReady(cache, id)).some((r) => covers(r.selection, selection)) : false
-    return { url: source.url, path, kind: version.kind, digest: version.digest, ready, scan }
+    return { url: source.url, id, path, kind: version.kind, digest: version.digest, ready, scan }
   } finally {
     await rm(scratch, { recursive: true, force: true })
     await source.store.close()

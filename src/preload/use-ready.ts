@@ -2,6 +2,7 @@ import { readDataset, touchDataset } from '../cache/datasets.ts'
 import { type HeldLease, pinDataset, takeLease } from '../cache/leases.ts'
 import { listReady, readReady } from '../cache/ready.ts'
 import type { Cache } from '../cache/types.ts'
+import { isLongshoreError } from '../errors.ts'
 import type { Ready } from '../manifest/ready.ts'
 import type { LeaseWish } from './job.ts'
 import { covers, type Selection } from './select.ts'
@@ -18,23 +19,46 @@ export interface InUse {
 export async function useReady(
   cache: Cache,
   id: string,
-  options: { selection: Selection; lease: LeaseWish },
+  options: { selection: Selection; lease?: LeaseWish | undefined },
 ): Promise<InUse | undefined> {
   const found = (await listReady(cache, id)).find((r) => covers(r.selection, options.selection))
   if (!found) return undefined
-  if (cache.readOnly) return { ready: found }
-  const lease = await hold(cache, id, options.lease)
-  const ready = await readReady(cache, id, found.selection)
-  if (!ready || !(await readDataset(cache, id))) {
-    await lease.release()
-    return undefined
+  const lease = options.lease && (await (cache.readOnly ? tryHold : hold)(cache, id, options.lease))
+  try {
+    const ready = await readReady(cache, id, found.selection)
+    if (!ready || !(await readDataset(cache, id))) {
+      await lease?.giveBack()
+      return undefined
+    }
+    if (!cache.readOnly) await keep(cache, id, options.lease)
+    return { ready, lease }
+  } catch (error) {
+    await lease?.giveBack()
+    throw error
   }
-  await touchDataset(cache, id)
-  return { ready, lease }
 }
 
-/** Lease, and pin where asked, as the user wants them. */
+/** The lease that the user wants; first of all, so that no evict comes between. */
 export async function hold(cache: Cache, dataset: string, wish: LeaseWish): Promise<HeldLease> {
-  if (wish.pin) await pinDataset(cache, { dataset, owner: wish.owner })
   return takeLease(cache, { dataset, owner: wish.owner, ms: wish.ms, live: wish.live })
+}
+
+/** What else says that it is in use: its last use, and the pin where asked. Once it is READY: half of it is not kept. */
+export async function keep(cache: Cache, dataset: string, wish: LeaseWish | undefined): Promise<void> {
+  if (wish?.pin) await pinDataset(cache, { dataset, owner: wish.owner })
+  await touchDataset(cache, dataset)
+}
+
+/** In a cache that others fill, a reader may still take leases where its mode or its mount allows. */
+async function tryHold(cache: Cache, dataset: string, wish: LeaseWish): Promise<HeldLease | undefined> {
+  try {
+    return await hold(cache, dataset, wish)
+  } catch (error) {
+    if (!isLongshoreError(error, 'LOCAL_IO')) throw error
+    cache.warn(`no lease can be taken in ${cache.root}: the data can be evicted while it is read`, {
+      path: cache.root,
+      hint: 'make the cache with --cache-mode shared, or have its owner preload with a longer --lease, or --pin',
+    })
+    return undefined
+  }
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import fsPromises from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import path from 'node:path'
 import { test } from 'node:test'
 import { openCache } from '../../src/cache/open.ts'
@@ -109,4 +111,26 @@ test('folders of the state that are missing are made again', async (t) => {
   await openCache({ cacheDir, mode: 'private', env: {}, create: true })
   assert.ok(existsSync(path.join(cache.state, 'trash')))
   mkdirSync(path.join(cache.state, 'x'))
+})
+
+test('a network or overlay filesystem is refused as a default, and warned of once where it is named', async (t) => {
+  const dir = tempDir(t)
+  const real = fsPromises.statfs
+  t.mock.method(fsPromises, 'statfs', async (at: string) => ({ ...(await real(at)), type: 0x6969 }))
+  syncBuiltinESMExports()
+  t.after(() => {
+    t.mock.restoreAll()
+    syncBuiltinESMExports()
+  })
+  const warnings: string[] = []
+  const more = { mode: 'private', create: true, warn: (m: string) => void warnings.push(m) } as const
+  await assert.rejects(
+    openCache({ ...more, env: { HOME: dir } }),
+    (e) => isLongshoreError(e, 'UNSUPPORTED') && /NFS/.test(e.message),
+  )
+  assert.deepEqual(warnings, [])
+  const cache = await openCache({ ...more, env: {}, cacheDir: path.join(dir, 'c') })
+  assert.equal(cache.unfit, 'NFS')
+  assert.equal(warnings.length, 1)
+  assert.match(warnings[0] ?? '', /is on NFS/)
 })
