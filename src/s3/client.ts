@@ -33,6 +33,8 @@ export async function makeClient(about: {
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     expectContinueHeader: false,
+    // Found by src/s3/endpoint.ts: the SDK must not find another one than the cache's folders are named after.
+    ignoreConfiguredEndpointUrls: true,
     forcePathStyle: usesPathStyle(about.bucket, settings),
     ...identity(settings, env),
     ...(settings.endpointUrl === undefined ? {} : { endpoint: settings.endpointUrl }),

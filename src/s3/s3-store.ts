@@ -1,4 +1,3 @@
-import { LongshoreError } from '../errors.ts'
 import { getS3, getS3Document, headS3, listS3 } from './s3-read.ts'
 import {
   abortS3Upload,
@@ -19,12 +18,11 @@ export async function s3Store(
   settings: S3Settings,
   options: SessionOptions,
 ): Promise<ObjectStore> {
-  const place = placeOf(settings.endpointUrl)
   const session = await openSession(bucket, settings, options)
   return {
     kind: 's3',
     url: session.url,
-    place,
+    place: placeOf(session.settings.endpointUrl),
     bucket,
     listPages: (list) => listS3(session, list),
     head: (key, call) => headS3(session, key, call),
@@ -44,15 +42,9 @@ export async function s3Store(
 }
 
 /** `aws`, or `host_port` of the endpoint: a folder's name in the cache. */
-function placeOf(endpointUrl: string | undefined): string {
-  if (endpointUrl === undefined) return 'aws'
-  const url = URL.canParse(endpointUrl) ? new URL(endpointUrl) : undefined
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '') {
-    throw new LongshoreError('BAD_CONFIG', `${JSON.stringify(endpointUrl)} is no endpoint`, {
-      path: endpointUrl,
-      hint: 'write it with its scheme: https://host:port',
-    })
-  }
+function placeOf(endpoint: string | undefined): string {
+  if (endpoint === undefined) return 'aws'
+  const url = new URL(endpoint)
   const port = url.port || (url.protocol === 'https:' ? '443' : '80')
   return `${url.hostname.replaceAll(/[^A-Za-z0-9.-]/g, '')}_${port}`
 }

@@ -1,6 +1,7 @@
 import type { S3Client } from '@aws-sdk/client-s3'
 import { openAgents } from './agent.ts'
 import { type Learned, makeClient } from './client.ts'
+import { resolveEndpoint } from './endpoint.ts'
 import { explain, type Subject } from './explain.ts'
 import { type Failure, judge } from './failure.ts'
 import { wireHandler } from './handler.ts'
@@ -36,6 +37,7 @@ export interface Call extends CallOptions {
 /** Everything one bucket's store shares between its calls. */
 export interface Session {
   readonly bucket: string
+  /** With the endpoint as the environment and the profile give it. */
   readonly settings: S3Settings
   readonly url: string
   readonly learned: Learned
@@ -57,10 +59,11 @@ export interface SessionOptions {
 
 export async function openSession(
   bucket: string,
-  settings: S3Settings,
+  asked: S3Settings,
   options: SessionOptions,
 ): Promise<Session> {
   const { env } = options
+  const settings = { ...asked, endpointUrl: await resolveEndpoint(asked, env) }
   const { caBundle, noVerifySsl, timeoutMs } = settings
   const agents = openAgents({ env, caBundle, noVerifySsl, timeoutMs })
   const handler = wireHandler(agents, { timeoutMs })
