@@ -1,20 +1,20 @@
-import { copyFile, rename } from 'node:fs/promises'
+import { chmod, copyFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readDataset, recordDataset } from '../cache/datasets.ts'
 import { deleteTree } from '../cache/delete-tree.ts'
-import type { HeldLease } from '../cache/leases.ts'
+import { type HeldLease, leaseOwner } from '../cache/leases.ts'
 import { datasetFolder, datasetId, journalFolder, stagingFolder } from '../cache/paths.ts'
 import { listReady, writeReady } from '../cache/ready.ts'
 import { removeRecord } from '../cache/records.ts'
 import { type Reservation, reserve } from '../cache/reserve.ts'
+import { isLongshoreError } from '../errors.ts'
 import { addTotals, type FetchOptions, type FetchTotals, fetchFiles, noTotals } from '../fetch/fetch-files.ts'
 import type { Amount } from '../fs/amount.ts'
 import { bootId } from '../fs/boot-id.ts'
 import { syncFilesystem, writeFileDurable } from '../fs/durable.ts'
 import { makeFolder } from '../fs/make-folder.ts'
-import { BLOCK_BYTES } from '../transfer/types.ts'
 import type { Identified } from './job.ts'
-import { findOlder } from './older.ts'
+import { holdOlder } from './older.ts'
 import { selectShards } from './packed.ts'
 import { createReuse } from './reuse.ts'
 import { nothingSelected, type Scan, scanVersion } from './scan.ts'
@@ -44,6 +44,21 @@ export async function fetchVersion(
   listed: Version,
   job: FetchVersionOptions,
 ): Promise<FetchedVersion> {
+  const owner = job.lease?.owner ?? leaseOwner(job.env)
+  const beside = await holdOlder(job.cache, job.identity, owner)
+  try {
+    return await fetchBeside(beside, source, listed, job)
+  } finally {
+    await beside?.lease.release()
+  }
+}
+
+async function fetchBeside(
+  beside: Awaited<ReturnType<typeof holdOlder>>,
+  source: Source,
+  listed: Version,
+  job: FetchVersionOptions,
+): Promise<FetchedVersion> {
   const { cache, identity, signal, progress, selection } = job
   const id = datasetId(identity)
   const root = datasetFolder(cache, identity)
@@ -51,22 +66,29 @@ export async function fetchVersion(
   const staging = stagingFolder(cache, id)
   const boot = await bootId()
   const ready = (await listReady(cache, id)).map((r) => r.selection)
-  await distrustOtherBoots(listed, {
-    ...{ root, journals, boot, ready, signal },
-    smallBytes: Math.min(BLOCK_BYTES, job.part),
-  })
-  const older = await findOlder(cache, identity)
+  await distrustOtherBoots(listed, { root, journals, boot, ready, signal })
+  const older = beside?.older
   const places = { root, staging, journals, part: job.part }
   const scan = await scanVersion(listed, { selection, older, places, signal })
   if (isNothing(listed, scan, job)) throw nothingSelected(source.url)
   warnUnevenShares(listed, job)
-  const reservation = await promiseSpace(source, listed, { ...job, need: scan.todo })
+  const reservation = await promiseSpace(source, listed, { ...job, need: scan.todo }).catch(
+    async (error: unknown) => {
+      const full = isLongshoreError(error, 'OVER_LIMIT') || isLongshoreError(error, 'NO_SPACE')
+      if (!beside || !job.makeRoom || !full) throw error
+      // The version that would lend its files may be what stands in the way: without it all is fetched.
+      await beside.lease.release()
+      const { todo } = await scanVersion(listed, { selection, places, signal })
+      return await promiseSpace(source, listed, { ...job, need: todo })
+    },
+  )
   let lease: HeldLease | undefined
   try {
     for (const folder of [journals, staging, root]) await makeFolder(cache, folder)
     await sweepWholes(staging)
-    const version = await keepListing(listed, { to: join(journals, 'listing'), url: source.url })
-    await markBoot(journals, boot)
+    const listing = { to: join(journals, 'listing'), url: source.url, mode: cache.modes.file }
+    const version = await keepListing(listed, listing)
+    await markBoot(journals, boot, cache.modes.file)
     progress.phase('fetch')
     progress.expect({ bytes: scan.all.bytes, objects: scan.all.files })
     const totals = noTotals()
@@ -134,9 +156,13 @@ async function promiseSpace(
 }
 
 /** The listing stays with the version: the next one links what has not changed, `--offline` and `cat` look in it. */
-async function keepListing(listed: Version, options: { to: string; url: string }): Promise<Version> {
-  if (!listed.listing || listed.listing === options.to) return listed
-  const { to, url } = options
+async function keepListing(
+  listed: Version,
+  { to, url, mode }: { to: string; url: string; mode: number },
+): Promise<Version> {
+  if (!listed.listing || listed.listing === to) return listed
+  // As readable as the data: other users of a shared cache look in it too.
+  await chmod(listed.listing, mode)
   await rename(listed.listing, to).catch(async () => {
     const temp = `${to}.new`
     await copyFile(listed.listing ?? '', temp)

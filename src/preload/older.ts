@@ -1,12 +1,14 @@
 import { join } from 'node:path'
 import { type CachedDataset, folderOf, listDatasets } from '../cache/datasets.ts'
+import { type HeldLease, takeLease } from '../cache/leases.ts'
 import { journalFolder } from '../cache/paths.ts'
 import { listReady } from '../cache/ready.ts'
 import type { Cache, DatasetIdentity } from '../cache/types.ts'
 import type { FileEntry } from '../fetch/entry.ts'
+import { bootId } from '../fs/boot-id.ts'
 import { type ListedFile, readListing } from './listing.ts'
 import { readLocalManifest } from './local-manifest.ts'
-import { createMembership, hasSize } from './trust.ts'
+import { createMembership, hasSize, inDoubt } from './trust.ts'
 
 /** The newest READY version of the same prefix but another digest: unchanged files are linked from it. */
 export interface OlderVersion {
@@ -39,6 +41,8 @@ export async function findOlder(cache: Cache, now: DatasetIdentity): Promise<Old
     const listing = join(journalFolder(cache, dataset.id), 'listing')
     return { id: dataset.id, open: () => olderListed(listing, root, selections) }
   }
+  // Another selection of it was being fetched when the power went: its files have their sizes, not their bytes.
+  if (await inDoubt(journalFolder(cache, dataset.id), await bootId())) return undefined
   const manifest = await readLocalManifest(root)
   if (!manifest) return undefined
   // Whatever of a packed version has its final name was checked by its CRC-32, and READY synced it.
@@ -55,6 +59,21 @@ export async function findOlder(cache: Cache, now: DatasetIdentity): Promise<Old
       : undefined
   }
   return { id: dataset.id, open: () => ({ find, close: async () => {} }) }
+}
+
+/** The same, kept from every evict until the lease is released: the plan counts on its files. */
+export async function holdOlder(
+  cache: Cache,
+  now: DatasetIdentity,
+  owner: string,
+): Promise<{ older: OlderVersion; lease: HeldLease } | undefined> {
+  const older = await findOlder(cache, now)
+  if (!older) return undefined
+  const lease = await takeLease(cache, { dataset: older.id, owner, live: true })
+  // After the lease: an evict that withdrew READY before has not seen it.
+  if ((await listReady(cache, older.id)).length > 0) return { older, lease }
+  await lease.release()
+  return undefined
 }
 
 /** Both listings are sorted by the bytes of the name, so one walk beside the other is enough. */

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import type { FileEntry } from '../fetch/entry.ts'
 import { crcOf } from '../fetch/large-file.ts'
 import { removeDurable, writeFileDurable } from '../fs/durable.ts'
+import { errorCode } from '../fs/error-code.ts'
+import { BLOCK_BYTES } from '../transfer/types.ts'
 import { createSelector, parseSelection } from './select.ts'
 import type { Version } from './version.ts'
 
@@ -13,14 +15,14 @@ import type { Version } from './version.ts'
  * unfinished fetch wrote; in the same boot a file's size is enough, in another one nothing unproven is kept.
  */
 const MARKER = 'boot'
+/** Larger files are always synced before they get their names, whatever the part size of the run was. */
+const UNSYNCED_BYTES = BLOCK_BYTES
 
 export interface TrustOptions {
   root: string
   /** The version's journal folder. */
   journals: string
   boot: string
-  /** Larger files were synced before they got their names. */
-  smallBytes: number
   /** Selections that are READY: synced, whatever happened since. */
   ready: readonly string[]
   signal: AbortSignal
@@ -28,14 +30,23 @@ export interface TrustOptions {
 
 /** Removes what an unfinished fetch of another boot left unproven. */
 export async function distrustOtherBoots(version: Version, options: TrustOptions): Promise<void> {
-  const marker = await readFile(join(options.journals, MARKER), 'utf8').catch(() => undefined)
-  if (marker === undefined || (marker !== '' && marker === options.boot)) return
-  await distrust(version, options)
+  if (await inDoubt(options.journals, options.boot)) await distrust(version, options)
+}
+
+/** Whether a fetch that wrote there in another boot was never finished: then sizes prove nothing. */
+export async function inDoubt(journals: string, boot: string): Promise<boolean> {
+  try {
+    const marker = await readFile(join(journals, MARKER), 'utf8')
+    return marker === '' || marker !== boot
+  } catch (error) {
+    // One that can't be read (another user's) is there all the same.
+    return errorCode(error) !== 'ENOENT'
+  }
 }
 
 /** From here on files of this boot may be there unsynced. Before the first of them is written. */
-export async function markBoot(journals: string, boot: string): Promise<void> {
-  await writeFileDurable(join(journals, MARKER), boot, { mode: 0o600 })
+export async function markBoot(journals: string, boot: string, mode: number): Promise<void> {
+  await writeFileDurable(join(journals, MARKER), boot, { mode })
 }
 
 /** Everything is synced and READY says so: nothing is in doubt any more. */
@@ -51,7 +62,7 @@ async function distrust(version: Version, options: TrustOptions): Promise<void> 
     const proven = version.kind === 'prefix' && synced(entry.name)
     const path = join(options.root, entry.path)
     if (proven || !hasSize(path, entry.size)) continue
-    if (entry.crc32 === undefined ? entry.size > options.smallBytes : await hasCrc(path, entry)) continue
+    if (entry.crc32 === undefined ? entry.size > UNSYNCED_BYTES : await hasCrc(path, entry)) continue
     unlinkSync(path)
   }
 }
