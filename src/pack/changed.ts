@@ -11,10 +11,15 @@ export interface Source {
 
 /** An object of SRC is not what was listed, or is gone. */
 export function isSourceChanged(error: unknown, source: Source): error is LongshoreError {
-  if (isLongshoreError(error, 'SOURCE_CHANGED')) return true
-  if (!isLongshoreError(error, 'NOT_FOUND') || error.path === undefined) return false
-  const folder = `${source.store.url}/${source.prefix}`
-  return error.path.startsWith(folder) || `file://${error.path}`.startsWith(folder)
+  if (!isLongshoreError(error, 'NOT_FOUND') && !isLongshoreError(error, 'SOURCE_CHANGED')) return false
+  // A slice at DST that is not as it was written is no change of SRC.
+  return isBelow(error.path, source)
+}
+
+/** Whether an error is about something below `place`: local errors name a path, not a URL. */
+export function isBelow(path: string | undefined, place: Source): boolean {
+  const folder = `${place.store.url}/${place.prefix}`
+  return path !== undefined && (path.startsWith(folder) || `file://${path}`.startsWith(folder))
 }
 
 export function sourceChanged(error: LongshoreError): LongshoreError {

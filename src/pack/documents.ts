@@ -5,6 +5,7 @@ import { LongshoreError } from '../errors.ts'
 import { canonicalJson } from '../manifest/canonical.ts'
 import type { ObjectStore } from '../s3/store.ts'
 import type { Engine } from '../transfer/types.ts'
+import { CLEAR_MS, clearUploads } from './clear-uploads.ts'
 
 /** Where a pack works: the destination and what moves bytes. */
 export interface Desk {
@@ -78,7 +79,14 @@ export async function writeList(
     yield* held
     for (let one: Uint8Array | undefined = last; one !== undefined; one = await next()) yield one
   }
-  await desk.store.putStream(key, Readable.from(all(), { objectMode: false }), { signal: desk.signal })
+  try {
+    await desk.store.putStream(key, Readable.from(all(), { objectMode: false }), { signal: desk.signal })
+  } catch (error) {
+    // A stream's upload can't be ended under the signal that ended the stream.
+    const last = { store: desk.store, signal: AbortSignal.timeout(CLEAR_MS) }
+    await clearUploads(last, key).catch(() => {})
+    throw error
+  }
   return { size, crc32: crcHex(crc) }
 }
 

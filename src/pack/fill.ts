@@ -1,10 +1,12 @@
+import { isLongshoreError } from '../errors.ts'
 import type { Progress } from '../progress.ts'
 import { BLOCK_BYTES } from '../transfer/types.ts'
-import { findChanged, isSourceChanged, type Source, sourceChanged } from './changed.ts'
+import { findChanged, isBelow, isSourceChanged, type Source, sourceChanged } from './changed.ts'
 import { type Desk, writeRecord } from './documents.ts'
 import { eachOf } from './each-of.ts'
 import { createGate, type Gate } from './gate.ts'
 import { linkSignal } from './link-signal.ts'
+import { namesBeside } from './names.ts'
 import { partSizeFor } from './parts.ts'
 import { type PlanHead, planKeys, type ShardResult } from './plan-schema.ts'
 import { measure, readSlice } from './slices.ts'
@@ -30,6 +32,8 @@ export interface FillOptions {
 
 /** Shards worked on at once: the end of one (indexes, naming) hides behind the bytes of the next. */
 const OPEN_SHARDS = 3
+/** A shard whose upload vanishes is begun so often. */
+const TRIES = 3
 
 /** Fills the given shards of a frozen plan. Rejects with the first failure, after clearing up. */
 export async function fillShards(desk: Desk, options: FillOptions): Promise<void> {
@@ -53,11 +57,13 @@ export async function fillShards(desk: Desk, options: FillOptions): Promise<void
 async function fillShard(desk: Desk, i: number, gate: Gate, options: FillOptions): Promise<void> {
   const { source, plan } = options
   const without = new Map<string, string>()
+  let begun = 1
   for (;;) {
     try {
       await fillWithout(desk, i, without, gate, options)
       return
     } catch (error) {
+      if (isUploadGone(error, desk) && begun++ < TRIES && !desk.signal.aborted) continue
       if (!isSourceChanged(error, source) || desk.signal.aborted) throw error
       if (options.onChanged === 'fail') throw sourceChanged(error)
       const before = without.size
@@ -67,6 +73,11 @@ async function fillShard(desk: Desk, i: number, gate: Gate, options: FillOptions
       if (without.size === before) throw sourceChanged(error)
     }
   }
+}
+
+/** Another run into this place, on another machine, took our upload for a dead one's: it is begun anew. */
+function isUploadGone(error: unknown, desk: Desk): boolean {
+  return isLongshoreError(error, 'NOT_FOUND') && isBelow(error.path, desk)
 }
 
 async function fillWithout(
@@ -89,7 +100,6 @@ async function fillWithout(
   }
   if (samples === 0) return await finish(null)
   const { name, split } = planned
-  const stem = name.slice(0, -'.tar'.length)
   await uploadShard(desk, read(), {
     key: desk.prefix + name,
     size,
@@ -99,7 +109,7 @@ async function fillWithout(
     gate,
     mayBeOpen: options.resumed,
     async beforeName(sums) {
-      const names = { index: `${stem}.index.jsonl`, dali: `${stem}.idx` }
+      const names = namesBeside(name)
       const etags = source.store.kind === 's3'
       const entry = await writeIndexes(desk, { name, split, size, samples, ...sums }, { names, etags, read })
       await finish(entry)

@@ -24,8 +24,12 @@ export interface ShardNames {
 
 /** `train-000000.tar` and what lies beside it; the number counts within the split. */
 export function shardNames(split: string, number: number): ShardNames {
-  const stem = `${split}-${String(number).padStart(6, '0')}`
-  return { shard: `${stem}.tar`, index: `${stem}.index.jsonl`, dali: `${stem}.idx` }
+  return namesBeside(`${split}-${String(number).padStart(6, '0')}.tar`)
+}
+
+export function namesBeside(shard: string): ShardNames {
+  const stem = shard.slice(0, -'.tar'.length)
+  return { shard, index: `${stem}.index.jsonl`, dali: `${stem}.idx` }
 }
 
 /** A name that some packer gave a shard: tar, TFRecord and MDS. Its presence without a plan is another dataset. */

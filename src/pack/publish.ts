@@ -14,7 +14,8 @@ import { eachOf } from './each-of.ts'
 import { holdsOther } from './freeze.ts'
 import { type LeftOut, type PlanHead, planKeys, resultSchema, type ShardResult } from './plan-schema.ts'
 
-const LEFT_LIST = '.longshore/left.jsonl'
+/** Its name at DST. */
+export const LEFT_LIST = '.longshore/left.jsonl'
 const MAX_MANIFEST = 512 * 1024 * 1024
 
 export interface Published {
@@ -58,15 +59,16 @@ export async function finishedShards(desk: Desk, plan: PlanHead): Promise<Map<nu
 
 /**
  * Writes the manifest, once every shard of the plan is finished: whoever sees the last one does it, and all who do
- * write the same bytes. undefined: other tasks have shards to do.
+ * write the same bytes. undefined: other tasks have shards to do. `tidy` is called before the manifest is there.
  */
 export async function publish(
   desk: Desk,
   plan: PlanHead,
-  destination: string,
+  options: { destination: string; tidy: () => Promise<void> },
 ): Promise<Published | undefined> {
   const finished = await finishedShards(desk, plan)
   if (finished.size < plan.shards.length) return undefined
+  await options.tidy()
   const results = [...finished].sort(([a], [b]) => a - b).map(([, result]) => result)
   const changed = results.flatMap((result) => result.left)
   const leftCount = plan.left.count + changed.length
@@ -101,7 +103,7 @@ export async function publish(
   const outcome = await desk.engine.writeDocument(desk.store, key, bytes, { signal, condition: 'absent' })
   if (outcome.status === 'exists') {
     const there = await findManifest(desk)
-    if (there?.sha256 !== sha256(bytes)) throw holdsOther(destination, 'another dataset')
+    if (there?.sha256 !== sha256(bytes)) throw holdsOther(options.destination, 'another dataset')
   }
   return { manifest, sha256: sha256(bytes) }
 }

@@ -15,12 +15,13 @@ import { fillShards } from './fill.ts'
 import { awaitPlan, checkSamePlan, findPlan, freezePlan, holdsOther } from './freeze.ts'
 import { linkSignal } from './link-signal.ts'
 import { makePlan, spoolFileList } from './make-plan.ts'
+import { namesBeside } from './names.ts'
 import { canonicalOptions, checkOptions } from './options.ts'
-import type { PlanHead } from './plan-schema.ts'
-import { checkWhole, findManifest, finishedShards, publish } from './publish.ts'
+import { type PlanHead, planKeys } from './plan-schema.ts'
+import { checkWhole, findManifest, finishedShards, LEFT_LIST, publish } from './publish.ts'
 import { lockDestination, openScratch, type Scratch } from './scratch.ts'
+import { sweepUploads } from './sweep-uploads.ts'
 import { type Task, taskFromEnv } from './task.ts'
-import { sweepUploads } from './upload-shard.ts'
 
 /** ms that a task waits for the first one's plan before it makes the same plan itself */
 const PLAN_WAIT_MS = 120_000
@@ -147,13 +148,17 @@ async function carryOut(run: Run, plan: PlanHead, found: boolean): Promise<PackR
     const estimate = estimatePack({ plan, pages: 0 }, { desk, partSize: context.partSize, shards: todo })
     return { ...report(run, plan, { packed: 0, kept: mine.length - todo.length }), estimate }
   }
-  if (found) {
-    const keys = new Set(mine.map((i) => desk.prefix + (plan.shards[i]?.name ?? '')))
-    await sweepUploads(desk, keys).catch((error: unknown) => {
-      desk.signal.throwIfAborted()
-      context.progress.debug(`open uploads can't be listed: ${String(error)}`)
+  const sweep = async (shards: readonly number[], folder?: string): Promise<void> => {
+    const names = shards.flatMap((i) => Object.values(namesBeside(plan.shards[i]?.name ?? '')))
+    // Never at the end: another task may be about to publish, too.
+    if (folder === undefined) names.push(LEFT_LIST)
+    const keys = new Set(names.map((name) => desk.prefix + name))
+    await sweepUploads(desk, {
+      ours: (key) => keys.has(key) || (folder !== undefined && key.startsWith(folder)),
+      onFailure: (error) => context.progress.debug(`open uploads can't be cleared away: ${String(error)}`),
     })
   }
+  if (found) await sweep(mine)
   context.progress.phase('pack')
   for (const i of todo) {
     context.progress.expect({ bytes: plan.shards[i]?.size ?? 0, objects: plan.shards[i]?.objects ?? 0 })
@@ -169,7 +174,9 @@ async function carryOut(run: Run, plan: PlanHead, found: boolean): Promise<PackR
     progress: context.progress,
     checks: run.checks,
   })
-  const published = await publish(desk, plan, options.destination)
+  // All shards are through, whoever made them: what is still open belongs to nobody who lives.
+  const tidy = (): Promise<void> => sweep([...plan.shards.keys()], planKeys(desk.prefix).base)
+  const published = await publish(desk, plan, { destination: options.destination, tidy })
   return report(run, plan, { packed: todo.length, kept: mine.length - todo.length, published })
 }
 

@@ -2,6 +2,7 @@ import { crc32, crc32Combine } from '../checksum/crc32.ts'
 import type { IndexedSample } from '../formats/sample-index.ts'
 import type { UploadedPart } from '../s3/store.ts'
 import type { TransferDone } from '../transfer/types.ts'
+import { CLEAR_MS, clearUploads } from './clear-uploads.ts'
 import { type Desk, readObject } from './documents.ts'
 import { holdsOther } from './freeze.ts'
 import type { Gate } from './gate.ts'
@@ -20,9 +21,6 @@ export interface UploadOptions extends PartsOptions {
   onPart(part: ShardPart, done: TransferDone): void
 }
 
-/** ms to clear an upload away after a failure or a signal */
-const CLEAR_MS = 5_000
-
 /**
  * Moves a shard to DST: its parts as a multipart upload, or one PUT when it is one part. The name appears last and
  * only where none was; a shard that is there already must have these bytes, else DEST_HOLDS_OTHER. A failure
@@ -35,14 +33,15 @@ export async function uploadShard(
 ): Promise<void> {
   const { key, size, partSize } = options
   if (size <= partSize) return await uploadWhole(desk, samples, options)
-  if (options.mayBeOpen) await clearUploads(desk, key)
+  if (options.mayBeOpen) await tryToClear(desk, key)
   // A lost answer leaves an upload that nobody knows the id of: looked for when the shard is through.
   let orphans = false
   const onRetry = (): void => {
     orphans = true
   }
-  const uploadId = await desk.store.createUpload(key, { signal: desk.signal, onRetry })
+  let uploadId: string | undefined
   try {
+    uploadId = await desk.store.createUpload(key, { signal: desk.signal, onRetry })
     const done = await moveParts(desk, samples, { ...options, uploadId })
     const sums = sumUp(done)
     await options.beforeName(sums)
@@ -57,12 +56,15 @@ export async function uploadShard(
       await desk.store.abortUpload(key, uploadId, { signal: desk.signal })
       await checkExisting(desk, key, size, sums.crc32)
     }
-    if (orphans) await clearUploads(desk, key)
+    if (orphans) await tryToClear(desk, key)
   } catch (error) {
     // Not under the run's own signal: that may be what ended it.
     const last = { ...desk, signal: AbortSignal.timeout(CLEAR_MS) }
-    await desk.store.abortUpload(key, uploadId, { signal: last.signal }).catch(() => {})
-    if (orphans) await clearUploads(last, key).catch(() => {})
+    if (uploadId !== undefined) {
+      await desk.store.abortUpload(key, uploadId, { signal: last.signal }).catch(() => {})
+    }
+    // Begun, perhaps, and the answer lost or not awaited.
+    if (orphans || uploadId === undefined) await clearUploads(last, key).catch(() => {})
     throw error
   }
 }
@@ -146,20 +148,7 @@ async function checkExisting(desk: Desk, key: string, size: number, crc: number)
   if (sum !== crc) throw holdsOther(url, 'an object that is not this shard')
 }
 
-async function clearUploads(desk: Desk, key: string): Promise<void> {
-  const { store, signal } = desk
-  for await (const open of store.listUploads(key, { signal })) {
-    if (open.key === key) await store.abortUpload(key, open.uploadId, { signal })
-  }
-}
-
-/**
- * Aborts what killed runs left open for these keys, finished ones included: a kill between naming a shard and
- * tidying up leaves its upload. Best effort, since some servers list uploads by exact key only.
- */
-export async function sweepUploads(desk: Desk, keys: ReadonlySet<string>): Promise<void> {
-  const { store, prefix, signal } = desk
-  for await (const open of store.listUploads(prefix, { signal })) {
-    if (keys.has(open.key)) await store.abortUpload(open.key, open.uploadId, { signal })
-  }
+/** Many may write and not list: what can't be looked for does not stop a pack. */
+async function tryToClear(desk: Desk, key: string): Promise<void> {
+  await clearUploads(desk, key).catch(() => desk.signal.throwIfAborted())
 }
