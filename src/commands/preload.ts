@@ -1,4 +1,5 @@
 import { isLongshoreError, LongshoreError } from '../errors.ts'
+import { diskError } from '../fs/disk-error.ts'
 import type { PreloadJob } from '../preload/job.ts'
 import { checkLinkPath, swapLink } from '../preload/link-path.ts'
 import { lookAt } from '../preload/look.ts'
@@ -180,6 +181,14 @@ async function checkOptions(options: PreloadOptions): Promise<void> {
 }
 
 async function bring(source: string, options: PreloadOptions, job: PreloadJob): Promise<Preloaded> {
+  try {
+    return await bringOne(source, options, job)
+  } catch (error) {
+    throw diskError(error, job.cache.root)
+  }
+}
+
+async function bringOne(source: string, options: PreloadOptions, job: PreloadJob): Promise<Preloaded> {
   if (options.offline) return await preloadOffline(source, job)
   if (!options.readOnly) return await preloadSource(source, job)
   const { ready, id, scan, ...found } = await lookAt(source, { ...job, root: job.cache.root })

@@ -4,6 +4,8 @@ import type { Writable } from 'node:stream'
 import { lockDataset } from '../cache/locks.ts'
 import { datasetFolder, datasetId } from '../cache/paths.ts'
 import { LongshoreError } from '../errors.ts'
+import { diskError } from '../fs/disk-error.ts'
+import { errorCode } from '../fs/error-code.ts'
 import { keyToPath } from '../fs/key-path.ts'
 import { openStore } from '../s3/open.ts'
 import type { ObjectInfo, ObjectStore } from '../s3/store.ts'
@@ -46,11 +48,11 @@ export async function catObject(text: string, output: Writable, job: PreloadJob)
         hint: 'restore and copy it to a class that can be read',
       })
     }
-    const follower = createFollower(output, info.size)
+    const follower = createFollower(output, info.size, job.signal)
     try {
       return await serve({ store, key, info }, follower, job)
     } catch (error) {
-      if (!(error instanceof ReaderGone)) throw error
+      if (!(error instanceof ReaderGone)) throw diskError(error, job.cache.root)
       return { bytes: follower.written, fetched: 0, check: 'none' }
     } finally {
       follower.close()
@@ -82,8 +84,7 @@ async function serve(wanted: Wanted, follower: Follower, job: PreloadJob): Promi
   const { cache, signal, progress } = job
   const { store, key, info } = wanted
   const local = await findCached(cache, wanted)
-  if (local) {
-    await follower.finish(local.path)
+  if (local && (await copied(local.path, follower))) {
     return { bytes: follower.written, fetched: 0, check: local.check }
   }
   const name = basename(key)
@@ -131,6 +132,17 @@ async function serve(wanted: Wanted, follower: Follower, job: PreloadJob): Promi
     throw stop.signal.aborted ? stop.signal.reason : error
   } finally {
     await (use?.lease ?? fetched?.lease)?.release()
+  }
+}
+
+/** false: evicted between the look and the opening. Once it is open, an evict takes its name, not its bytes. */
+async function copied(path: string, follower: Follower): Promise<boolean> {
+  try {
+    await follower.finish(path)
+    return true
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT' || follower.written > 0) throw error
+    return false
   }
 }
 

@@ -24,9 +24,10 @@ export interface Follower {
 
 const CHUNK_BYTES = 1024 * 1024
 
-export function createFollower(output: Writable, size: number): Follower {
+/** The signal also ends the wait for a reader that has stopped reading. */
+export function createFollower(output: Writable, size: number, signal: AbortSignal): Follower {
   const there = new Map<number, number>()
-  const sink = createSink(output)
+  const sink = createSink(output, signal)
   // Opened as soon as it has bytes: the name changes when the file is complete, the descriptor stays.
   let fd: number | undefined
   let handle: FileHandle | undefined
@@ -87,7 +88,10 @@ export function createFollower(output: Writable, size: number): Follower {
   }
 }
 
-function createSink(output: Writable): { write(chunk: Buffer): Promise<void>; close(): void } {
+function createSink(
+  output: Writable,
+  signal: AbortSignal,
+): { write(chunk: Buffer): Promise<void>; close(): void } {
   let failed: unknown
   let gone: (() => void) | undefined
   const onError = (error: unknown): void => {
@@ -98,8 +102,14 @@ function createSink(output: Writable): { write(chunk: Buffer): Promise<void>; cl
     failed ??= new ReaderGone('closed')
     gone?.()
   }
+  const onAbort = (): void => {
+    failed ??= signal.reason
+    gone?.()
+  }
   output.on('error', onError)
   output.on('close', onClose)
+  signal.addEventListener('abort', onAbort)
+  if (signal.aborted) onAbort()
   return {
     async write(chunk) {
       if (output.destroyed) failed ??= new ReaderGone('closed')
@@ -114,6 +124,7 @@ function createSink(output: Writable): { write(chunk: Buffer): Promise<void>; cl
     },
     close() {
       output.off('close', onClose)
+      signal.removeEventListener('abort', onAbort)
       // Not the error listener: an EPIPE that is told late must not end the process.
     },
   }

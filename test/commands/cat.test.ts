@@ -127,3 +127,17 @@ test('a missing object, a folder and a local file', async (t) => {
   writeFileSync(join(dir, 'file'), 'local')
   assert.equal(await run(join(dir, 'file')), 'local')
 })
+
+test('a signal ends it while the reader is not reading', { timeout: 20_000 }, async (t) => {
+  const dev = await withDevServer(t)
+  dev.seed({ 'o/large': noise('l', 10 * MIB) })
+  const cacheDir = tempDir(t)
+  for (const from of ['the bucket', 'the cache']) {
+    const stop = new AbortController()
+    const output = new Writable({ write: () => setTimeout(() => stop.abort(new Error(from)), 50) })
+    const options = { source: `${dev.root}/o/large`, output, cacheDir, cacheMode: 'private' } as const
+    await assert.rejects(cat(options, contextFor(dev, { signal: stop.signal })), new RegExp(from))
+    const whole = { ...options, output: collector() }
+    await cat(whole, contextFor(dev))
+  }
+})
