@@ -85,7 +85,7 @@ export async function sync(options: SyncOptions, context: CommandContext): Promi
   try {
     if (context.dryRun) {
       const { pending, estimate } = await estimateSync({ ...rules, log: remote.log, ...context })
-      const nothing = { epoch: remote.log.epoch, committed: [], retired: [], bytes: 0 }
+      const nothing = { epoch: remote.log.epoch, committed: [], looked: true, retired: [], bytes: 0 }
       return done({ ...nothing, pending }, { exit: 0, estimate })
     }
     const conditional = await remote.probe(context.signal)
@@ -94,7 +94,7 @@ export async function sync(options: SyncOptions, context: CommandContext): Promi
     const side = { ...rules, keepLast, keepEvery, once, progress, partSize, log: remote.log, conditional }
     if (options.command !== undefined) return await alongside(options.command, side)
     const result = await until(side)
-    return done(result, { exit: result.pending.length > 0 ? 75 : 0 })
+    return done(result, { exit: isDrained(result) ? 0 : 75 })
   } finally {
     await remote.close()
   }
@@ -140,12 +140,13 @@ export async function sync(options: SyncOptions, context: CommandContext): Promi
       const { result, error } = await sidecar
       if (result === undefined) {
         if (status === 0) throw error
-        const none = { epoch: remote.log.epoch, committed: [], pending: [], retired: [], bytes: 0 }
+        const { epoch } = remote.log
+        const none = { epoch, committed: [], pending: [], looked: false, retired: [], bytes: 0 }
         if (isLongshoreError(error))
           context.progress.warn(error.message, { ...(error.hint ? { hint: error.hint } : {}) })
         return done(none, { exit: status })
       }
-      return done(result, { exit: status === 0 && result.pending.length > 0 ? 75 : status })
+      return done(result, { exit: status === 0 && !isDrained(result) ? 75 : status })
     } catch (error) {
       // Stopped before CMD was started: the sidecar has to end before its store is closed.
       drain.begin({ final: true })
@@ -156,6 +157,10 @@ export async function sync(options: SyncOptions, context: CommandContext): Promi
       drain.dispose()
     }
   }
+}
+
+function isDrained({ looked, pending }: SidecarResult): boolean {
+  return looked && pending.length === 0
 }
 
 /** Unlimited, unless it was given or a signal has come: whoever sent it will not wait for ever. */

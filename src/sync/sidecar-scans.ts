@@ -8,8 +8,10 @@ import { checkEpoch, type LogWriter } from './epoch.ts'
 import type { Candidate } from './layouts/layout.ts'
 import { placeUrl } from './log.ts'
 import type { Scanner } from './scan.ts'
+import type { Tree } from './scan-tree.ts'
 import type { Wake } from './scan-watch.ts'
 import type { SidecarOptions } from './sidecar.ts'
+import { createAside } from './sidecar-aside.ts'
 import type { Handled } from './sidecar-handled.ts'
 import type { Home } from './sidecar-home.ts'
 import { createJudge, type Judged } from './sidecar-judge.ts'
@@ -31,18 +33,23 @@ export interface ScansOptions extends SidecarOptions {
   wake: Wake
   added: Wake
   signal: AbortSignal
+  /** The last look has ended: nothing is added any more. */
+  onLooked(): void
   showStatus(): Promise<void>
 }
 
 export interface Scans {
-  /** Ends after the drain's last look. */
+  /** Ends after the drain's last look, and the last copies of logs. */
   done: Promise<void>
+  /** Names that the latest look took for complete, and that are not staged: still settling. */
+  readonly unsettled: ReadonlySet<string>
   /** A pending checkpoint was rewritten or taken away. */
   gone(entry: Pending): Promise<void>
 }
 
 /** No `judged` and no `error`: there is no DIR. */
 interface Pass {
+  tree?: Tree
   judged?: Judged
   error?: unknown
 }
@@ -82,13 +89,18 @@ export function runScans(options: ScansOptions): Scans {
     ...queue.pending.map((entry) => entry.staged.checkpoint.ordinal),
   )
   let hot: ReadonlySet<string> = new Set()
+  const unsettled = new Set<string>()
   let layout = ''
   let gone = false
-  return { done: loop(), gone: onGone }
+  const copying = createAside(options.wake.poke)
+  const owning = createAside(options.wake.poke)
+  return { done: loop(), gone: onGone, unsettled }
 
   async function loop(): Promise<void> {
     let ending: { since: number; passes: number } | undefined
     let epochAt = performance.now()
+    // Once: each AbortSignal.any leaves some bytes in its sources, and a sidecar lives for weeks.
+    const asked = AbortSignal.any([signal, drain.ask])
     for (;;) {
       signal.throwIfAborted()
       if (ending === undefined && (options.once || drain.ask.aborted)) {
@@ -96,7 +108,7 @@ export function runScans(options: ScansOptions): Scans {
       }
       // CMD's end may come while a signal's drain is already under way: the settled rule changes with it.
       const final = drain.final
-      const { judged, error } = await pass({ full: ending !== undefined, final })
+      const { tree, judged, error } = await pass({ full: ending !== undefined, final })
       if (ending !== undefined && ++ending.passes >= 2 && isOver(ending, { judged, error }, final)) {
         // The last look must not end as if there were nothing to see.
         if (error !== undefined) throw error
@@ -104,16 +116,17 @@ export function runScans(options: ScansOptions): Scans {
           say.once(`${each.name} was still being written: it is not committed`, { path: each.name })
         }
         waiting.tellAll(judged?.waiting ?? [])
+        options.onLooked()
+        if (tree !== undefined && judged !== undefined) await copyLast(tree, judged)
         return
       }
       if (performance.now() - epochAt > EPOCH_EVERY) {
         epochAt = performance.now()
-        await stillOwner()
+        owning.start(stillOwner)
         await options.showStatus()
       }
       const pace = ending !== undefined ? rescan : judged?.unsettled.length ? soon : options.scanInterval
-      const interrupts = ending === undefined ? AbortSignal.any([signal, drain.ask]) : signal
-      await options.wake.wait(pace, interrupts)
+      await options.wake.wait(pace, ending === undefined ? asked : signal)
       if (!signal.aborted) await sleep(LEAST_GAP)
     }
   }
@@ -144,19 +157,37 @@ export function runScans(options: ScansOptions): Scans {
       gone = false
       const judged = await judge.judge(tree, handled.names, { final })
       hot = judged.hot
+      unsettled.clear()
+      for (const { name } of [...judged.unsettled, ...judged.ready]) unsettled.add(name)
       if (judged.layout !== layout) {
         layout = judged.layout
         progress.item('layout', { layout })
       }
-      for (const candidate of judged.ready) await take(candidate)
+      for (const candidate of judged.ready) {
+        await take(candidate)
+        unsettled.delete(candidate.name)
+      }
       waiting.look(judged.waiting, tree.at)
-      if (options.also !== undefined) await copies.copy(tree, { all: full, holds: judged.holds, signal })
-      return { judged }
+      if (options.also !== undefined) {
+        copying.start(() => copies.copy(tree, { all: false, holds: judged.holds, signal }))
+      }
+      return { tree, judged }
     } catch (error) {
       if (signal.aborted || isLongshoreError(error, 'LOCKED') || isLongshoreError(error, 'SUPERSEDED'))
         throw error
       say.failure(`${dir} can not be looked at now`, error)
       return { error }
+    }
+  }
+
+  async function copyLast(tree: Tree, { holds }: Judged): Promise<void> {
+    if (options.also === undefined) return
+    try {
+      await copying.end()
+      await copies.copy(tree, { all: true, holds, signal })
+    } catch (error) {
+      say.once('what --also names was not copied to the end before the time ran out', { path: dir })
+      throw error
     }
   }
 

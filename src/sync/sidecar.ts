@@ -1,20 +1,17 @@
-import { hostname } from 'node:os'
 import { isLongshoreError, LongshoreError } from '../errors.ts'
 import type { Progress } from '../progress.ts'
 import { mirrorPointers } from './commit-mirror.ts'
 import type { Drain } from './drain.ts'
-import { takeOver } from './epoch.ts'
 import { type CheckpointLog, type CommitHead, placeUrl } from './log.ts'
 import type { Conditional } from './probe.ts'
 import { finishRetired, type KeepPolicy } from './retire.ts'
 import { createScanner } from './scan.ts'
 import { watchFolder } from './scan-watch.ts'
-import { openHandled } from './sidecar-handled.ts'
+import { beginRun } from './sidecar-begin.ts'
 import { createHome } from './sidecar-home.ts'
 import { createQueue } from './sidecar-queue.ts'
-import { recoverPending } from './sidecar-recover.ts'
 import { createSay } from './sidecar-say.ts'
-import { runScans } from './sidecar-scans.ts'
+import { runScans, type Scans } from './sidecar-scans.ts'
 import { runUploader } from './sidecar-upload.ts'
 import { unstage } from './stage.ts'
 import { writeSyncStatus } from './status-file.ts'
@@ -46,8 +43,10 @@ export interface SidecarOptions extends KeepPolicy {
 export interface SidecarResult {
   epoch: number
   committed: CommitHead[]
-  /** Complete once, not committed. */
+  /** Complete once, not committed; with `looked` false also what was still settling. */
   pending: string[]
+  /** false: stopped before the last look at DIR had ended. What is in it may be complete, and not committed. */
+  looked: boolean
   retired: string[]
   /** bytes that went up for checkpoints */
   bytes: number
@@ -65,28 +64,32 @@ export async function runSidecar(options: SidecarOptions): Promise<SidecarResult
   const wake = watchFolder(dir, { enabled: options.watch !== false })
   const added = watchFolder(dir, { enabled: false })
   const queue = createQueue()
-  const result: SidecarResult = { epoch: 0, committed: queue.committed, pending: [], retired: [], bytes: 0 }
+  const { committed } = queue
+  const result: SidecarResult = { epoch: 0, committed, pending: [], looked: false, retired: [], bytes: 0 }
+  let scans: Scans | undefined
   // One side's failure ends the other: a sidecar that only scans, or only uploads, would be a silent stop.
   const failed = new AbortController()
   const signal = AbortSignal.any([drain.stop, failed.signal])
   try {
     const there = await waitForDir()
-    if (!there) return result
-    const writer = await takeOver(log, {
-      signal,
-      conditional: options.conditional,
+    if (!there) {
+      result.looked = !signal.aborted
+      return result
+    }
+    const { writer, handled } = await beginRun({
+      ...options,
       stateDir: home.stateDir,
-      host: hostname(),
+      queue,
+      say,
+      added,
+      signal,
     })
     result.epoch = writer.own
     const scanner = createScanner(dir, {
       hot: Math.max(30_000, 2 * options.settle),
       onOdd: (path, why) => say.once(`${path === '' ? dir : path} ${why}`, { path }),
     })
-    const handled = await openHandled(writer, { signal })
-    await recoverPending({ dir, writer, queue, handled, progress, signal })
-    let sealed = false
-    const scans = runScans({
+    const eyes = runScans({
       ...options,
       writer,
       scanner,
@@ -98,14 +101,22 @@ export async function runSidecar(options: SidecarOptions): Promise<SidecarResult
       added,
       signal,
       showStatus,
+      onLooked() {
+        result.looked = true
+        // Waiting out a backoff would eat the drain's time.
+        for (const entry of queue.pending) entry.notBefore = 0
+        queue.restUntil = 0
+        added.poke()
+      },
     })
+    scans = eyes
     const uploads = runUploader({
       ...options,
       writer,
       queue,
       say,
       signal,
-      sealed: () => sealed,
+      sealed: () => result.looked,
       wait: (ms) => added.wait(ms, signal),
       async onCommitted({ staged }, head, bytes) {
         result.bytes += bytes
@@ -128,7 +139,7 @@ export async function runSidecar(options: SidecarOptions): Promise<SidecarResult
         await showStatus()
       },
       async onGone(entry) {
-        await scans.gone(entry)
+        await eyes.gone(entry)
         await showStatus()
       },
       onRetired(heads) {
@@ -140,23 +151,16 @@ export async function runSidecar(options: SidecarOptions): Promise<SidecarResult
     })
     const housekeeping = cleanUp()
     await showStatus()
-    const scanned = scans.done.then(() => {
-      sealed = true
-      // Waiting out a backoff would eat the drain's time.
-      for (const entry of queue.pending) entry.notBefore = 0
-      queue.restUntil = 0
-      added.poke()
-    })
     const end = (error: unknown): void => failed.abort(error)
-    scanned.catch(end)
+    eyes.done.catch(end)
     uploads.catch(end)
-    const ends = await Promise.allSettled([scanned, uploads, housekeeping])
+    const ends = await Promise.allSettled([eyes.done, uploads, housekeeping])
     if (failed.signal.aborted && !drain.stop.aborted) throw failed.signal.reason
     // Stopped by the drain's limit: that is in `pending`. Anything else that came up must not be swallowed.
     for (const each of ends) {
       if (each.status === 'rejected' && isLongshoreError(each.reason, 'SUPERSEDED')) throw each.reason
     }
-    if (queue.unfinished().length === 0) await tidyUp()
+    if (result.looked && queue.unfinished().length === 0) await tidyUp()
     await showStatus()
     return result
 
@@ -185,6 +189,14 @@ export async function runSidecar(options: SidecarOptions): Promise<SidecarResult
     throw error
   } finally {
     result.pending = queue.unfinished()
+    if (!result.looked && drain.stop.aborted) {
+      const settling = [...(scans?.unsettled ?? [])].filter((name) => !result.pending.includes(name))
+      result.pending.push(...settling)
+      say.once(`the time ran out before the last look at ${dir} had ended`, {
+        path: dir,
+        hint: 'Run it again, or give it more time: --drain-timeout above --settle.',
+      })
+    }
     wake.close()
     added.close()
     await home.release()
