@@ -2,6 +2,7 @@ import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isLongshoreError } from '../errors.ts'
+import { isLocked } from '../fs/lock.ts'
 import { freeSpace } from '../fs/space.ts'
 import { createAlso } from './also.ts'
 import { checkEpoch, type LogWriter } from './epoch.ts'
@@ -21,6 +22,7 @@ import { lastOrdinal } from './sidecar-recover.ts'
 import type { Say } from './sidecar-say.ts'
 import { createWaiting, type Waiting } from './sidecar-waiting.ts'
 import { describeCandidate, stageCheckpoint, unstage } from './stage.ts'
+import { refreshKnown } from './upload-known.ts'
 
 export interface ScansOptions extends SidecarOptions {
   writer: LogWriter
@@ -195,6 +197,14 @@ export function runScans(options: ScansOptions): Scans {
     const about = { dir, layout, ordinal: ordinal + 1, run: placeUrl(writer), epoch: writer.own, signal }
     const described = describeCandidate(candidate, about)
     const { identity } = described
+    if (handled.isNoted(candidate.name, identity)) {
+      handled.names.set(candidate.name, identity)
+      return
+    }
+    // What restore is bringing just now gets its notes when all of it is in place.
+    const ending = options.once || drain.ask.aborted
+    if (!ending && (await isLocked(writer.stateDir, 'restore'))) return
+    await refreshKnown(writer, candidate.name)
     const same = findSame(writer, described)
     if (same !== undefined) {
       handled.names.set(candidate.name, identity)

@@ -59,6 +59,19 @@ export async function openKnown(log: CheckpointLog, options: { stateDir: string 
   return known
 }
 
+/** Reads again what is known of the commits of this name: restore may have brought one since. */
+export async function refreshKnown(
+  writer: CheckpointLog & { known: KnownFiles; stateDir: string },
+  name: string,
+): Promise<void> {
+  for (const head of writer.commits.values()) {
+    if (head.name !== name) continue
+    const bytes = await readFile(notePath(writer.stateDir, head.seq)).catch(() => undefined)
+    const note = bytes && parse(bytes)
+    if (note?.run === placeUrl(writer) && note.seq === head.seq) addKnown(writer.known, head.seq, note.files)
+  }
+}
+
 export function addKnown(known: KnownFiles, seq: number, files: readonly KnownFile[]): void {
   known.bySeq.set(seq, new Map(files.map((file) => [file.path, file])))
   for (const file of files) {
@@ -81,13 +94,14 @@ export async function saveKnown(
   place: LogPlace,
   note: { stateDir: string; seq: number; files: KnownFile[] },
 ): Promise<void> {
-  const folder = join(note.stateDir, 'known')
-  await mkdir(folder, { recursive: true })
+  const path = notePath(note.stateDir, note.seq)
+  await mkdir(dirname(path), { recursive: true })
   const body = { version: 1, run: placeUrl(place), seq: note.seq, files: note.files }
-  await writeFileDurable(
-    join(folder, `${String(note.seq).padStart(SEQ_DIGITS, '0')}.json`),
-    `${JSON.stringify(body)}\n`,
-  )
+  await writeFileDurable(path, `${JSON.stringify(body)}\n`)
+}
+
+function notePath(stateDir: string, seq: number): string {
+  return join(stateDir, 'known', `${String(seq).padStart(SEQ_DIGITS, '0')}.json`)
 }
 
 /** What a live commit says of an unchanged file. */
