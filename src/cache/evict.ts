@@ -2,7 +2,7 @@ import { freeSpace } from '../fs/space.ts'
 import { type Candidate, chooseVictim, withoutVictim } from './evict-policy.ts'
 import { dropEndedLeases, readHolds, whyHeld } from './leases.ts'
 import { type Bounds, type Level, lowBounds, withinBounds } from './limits.ts'
-import { lockCache } from './locks.ts'
+import { lockCache, sweepOldLocks } from './locks.ts'
 import { removeDataset } from './remove-dataset.ts'
 import { dropDeadReservations } from './reservations.ts'
 import { sweepScratch } from './scratch.ts'
@@ -95,6 +95,7 @@ export async function cleanUp(cache: Cache, signal: AbortSignal | undefined): Pr
   await sweepScratch(cache)
   await dropEndedLeases(cache)
   await lockCache(cache, () => dropDeadReservations(cache), { signal })
+  await sweepOldLocks(cache)
   return bytes
 }
 

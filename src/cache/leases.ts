@@ -3,7 +3,7 @@ import { LongshoreError } from '../errors.ts'
 import { errorCode } from '../fs/error-code.ts'
 import { acquireLock, forgetLock, isLocked, type Lock } from '../fs/lock.ts'
 import { type Lease, leaseSchema, type Pin, pinSchema } from '../manifest/lease.ts'
-import { lockFolder } from './locks.ts'
+import { leaseLockFolder } from './locks.ts'
 import { stateFile } from './paths.ts'
 import { readRecord, recordIds, removeRecord, writeRecord } from './records.ts'
 import type { Cache } from './types.ts'
@@ -56,7 +56,7 @@ export async function takeLease(cache: Cache, request: LeaseRequest): Promise<He
     // Always a new id: a record that is never rewritten can be dropped at its end without a race.
     const id = holdId(dataset, randomBytes(16).toString('hex'))
     // The lock first: a live lease without it is an ended one.
-    if (live) lock = await acquireLock(lockFolder(cache), `lease-${id}`, { wait: true })
+    if (live) lock = await acquireLock(leaseLockFolder(cache), `lease-${id}`, { wait: true })
     const lease: Lease = { format: 'longshore-lease', version: 1, id, dataset, owner, taken, until, live }
     await writeRecord(cache, stateFile(cache, 'leases', id), leaseSchema.parse(lease))
     for (const shorter of own) await endLease(cache, shorter.id, undefined)
@@ -184,13 +184,13 @@ export async function dropEndedLeases(cache: Cache, now: number = Date.now()): P
 }
 
 async function holdsStill(cache: Cache, lease: Lease, now: number): Promise<boolean> {
-  return lease.live ? isLocked(lockFolder(cache), `lease-${lease.id}`) : lease.until > now
+  return lease.live ? isLocked(leaseLockFolder(cache), `lease-${lease.id}`) : lease.until > now
 }
 
 async function endLease(cache: Cache, id: string, lock: Lock | undefined): Promise<void> {
   await removeRecord(cache, 'leases', id)
   await lock?.release()
-  await forgetLock(lockFolder(cache), `lease-${id}`)
+  await forgetLock(leaseLockFolder(cache), `lease-${id}`)
 }
 
 async function* holdIds(cache: Cache): AsyncGenerator<['leases' | 'pins', string]> {

@@ -1,10 +1,24 @@
 import { join } from 'node:path'
-import { acquireLock, isLocked, type Lock, type LockOptions } from '../fs/lock.ts'
+import { acquireLock, isLocked, type Lock, type LockOptions, sweepLocks } from '../fs/lock.ts'
 import type { Cache } from './types.ts'
 
 /** The folder of the cache's locks. */
 export function lockFolder(cache: Cache): string {
   return join(cache.state, 'locks')
+}
+
+/**
+ * Locks of live leases lie beside the leases: in a shared cache everyone may write there, and whoever could write
+ * among the others could keep its owner from fetching and evicting.
+ */
+export function leaseLockFolder(cache: Cache): string {
+  return join(cache.state, 'leases')
+}
+
+/** Removes what killed processes left of locks that nobody will ever ask for again. */
+export async function sweepOldLocks(cache: Cache): Promise<void> {
+  await sweepLocks(lockFolder(cache), /^(?:reservation-[0-9a-f]{16}|scratch-[0-9a-f]{12})$/)
+  await sweepLocks(leaseLockFolder(cache), /^lease-[0-9a-f]{16}-[0-9a-f]{12}$/)
 }
 
 /**

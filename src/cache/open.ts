@@ -75,6 +75,7 @@ export async function openCache(options: OpenCacheOptions): Promise<Cache> {
     const cache = { root, state, mode, modes: MODES[mode], readOnly, unfit, warn }
     if (!readOnly) {
       for (const folder of STATE_FOLDERS) await makeFolder(cache, join(state, folder))
+      for (const folder of ['staging', 'trash']) await checkFilesystem(root, join(state, folder))
       await access(join(state, 'locks'), constants.W_OK | constants.X_OK)
       await access(join(state, 'datasets'), constants.W_OK | constants.X_OK)
     }
@@ -87,6 +88,15 @@ export async function openCache(options: OpenCacheOptions): Promise<Cache> {
       cause: error,
     })
   }
+}
+
+/** Data comes from staging/ and leaves to trash/ by rename, which can't cross filesystems. */
+async function checkFilesystem(root: string, folder: string): Promise<void> {
+  if ((await stat(folder)).dev === (await stat(root)).dev) return
+  throw new LongshoreError('UNSUPPORTED', `${folder} is on another filesystem than ${root}`, {
+    path: folder,
+    hint: 'keep the cache folder, its .longshore included, on one filesystem',
+  })
 }
 
 function defaultFolder(env: OpenCacheOptions['env']): string {
@@ -154,9 +164,7 @@ async function makeCache(root: string, state: string, mode: CacheMode): Promise<
   }
   for (const folder of STATE_FOLDERS) await makeFolder(cache, join(state, folder))
   // Whoever may read a shared cache may also say that a job is reading.
-  if (mode === 'shared') {
-    for (const folder of ['leases', 'locks']) await chmod(join(state, folder), 0o1777)
-  }
+  if (mode === 'shared') await chmod(join(state, 'leases'), 0o1777)
   const temp = join(state, `cache.json.${randomBytes(6).toString('hex')}`)
   await writeFileDurable(temp, `${JSON.stringify({ format: 'longshore-cache', version: FORMAT, mode })}\n`, {
     mode: cache.modes.file,

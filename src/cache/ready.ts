@@ -51,11 +51,16 @@ export async function withdrawReady(cache: Cache, id: string, selection?: string
   const folder = join(cache.state, 'ready', id)
   try {
     for await (const entry of await opendir(folder)) await removeDurable(join(folder, entry.name))
-    await rmdir(folder)
-    await syncDir(dirname(folder))
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error
   }
+}
+
+/** The folder of a dataset's READYs, once all are withdrawn for good. */
+export async function dropReadyFolder(cache: Cache, id: string): Promise<void> {
+  await rmdir(join(cache.state, 'ready', id)).catch((error) => {
+    if (errorCode(error) !== 'ENOENT') throw error
+  })
 }
 
 /** Every selection of a dataset that is READY. */

@@ -1,6 +1,7 @@
-import { opendir, readFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { type FileHandle, open, opendir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { removeDurable, writeFileDurable } from '../fs/durable.ts'
 import { errorCode } from '../fs/error-code.ts'
 import { type StateFolder, stateFile } from './paths.ts'
@@ -18,17 +19,12 @@ export async function readRecord<T>(
   path: string,
   schema: z.ZodType<T>,
 ): Promise<T | undefined> {
-  let text: string
   try {
-    text = await readFile(path, 'utf8')
+    const text = await readSmall(path)
+    return text === undefined ? undefined : schema.parse(JSON.parse(text))
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
-  }
-  try {
-    if (text.length > MAX_RECORD) throw new Error('too long')
-    return schema.parse(JSON.parse(text))
-  } catch (error) {
+    if (!(error instanceof Garbled || error instanceof SyntaxError || error instanceof z.ZodError))
+      throw error
     cache.warn('a garbled record in the cache is taken as absent', {
       path,
       hint: `${firstLine(error)}; remove the file if it was not made by a newer longshore`,
@@ -37,8 +33,43 @@ export async function readRecord<T>(
   }
 }
 
+class Garbled extends Error {}
+
+/**
+ * Where others may write (leases of a shared cache) there may be anything: a pipe nobody writes to, a link to a
+ * file without an end, a file that can't be read. None of them may hold up an evict.
+ */
+async function readSmall(path: string): Promise<string | undefined> {
+  let file: FileHandle
+  try {
+    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch (error) {
+    const code = errorCode(error) ?? ''
+    if (code === 'ENOENT') return undefined
+    if (['ELOOP', 'EACCES', 'ENXIO'].includes(code)) throw new Garbled(`it can't be read: ${code}`)
+    throw error
+  }
+  try {
+    const stat = await file.stat()
+    if (!stat.isFile()) throw new Garbled('it is no file')
+    if (stat.size > MAX_RECORD) throw new Garbled('it is too long')
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(stat.size), 0, stat.size, 0)
+    return buffer.toString('utf8', 0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}
+
 export async function writeRecord(cache: Cache, path: string, record: unknown): Promise<void> {
-  await writeFileDurable(path, `${JSON.stringify(record)}\n`, { mode: cache.modes.file })
+  const owner = await ownerFor(cache)
+  await writeFileDurable(path, `${JSON.stringify(record)}\n`, { mode: cache.modes.file, owner })
+}
+
+/** A timer often evicts as root: what it writes still belongs to the cache's user, who has to read it. */
+async function ownerFor(cache: Cache): Promise<{ uid: number; gid: number } | undefined> {
+  if (process.getuid?.() !== 0) return undefined
+  const { uid, gid } = await stat(cache.state)
+  return uid === 0 ? undefined : { uid, gid }
 }
 
 /** Every readable record of a state folder, one at a time, in no order. */

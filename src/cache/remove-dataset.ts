@@ -8,7 +8,7 @@ import { adoptLinks } from './evict-policy.ts'
 import { readHolds, whyHeld } from './leases.ts'
 import { lockCache, lockDataset } from './locks.ts'
 import { journalFolder, stagingFolder } from './paths.ts'
-import { listReady, withdrawReady, writeReady } from './ready.ts'
+import { dropReadyFolder, listReady, withdrawReady, writeReady } from './ready.ts'
 import { recordIds, removeRecord } from './records.ts'
 import { moveToTrash } from './trash.ts'
 import type { Cache } from './types.ts'
@@ -42,6 +42,8 @@ export async function removeDataset(
       for (const ready of readies) await writeReady(cache, id, ready.selection, ready)
       return since
     }
+    // Only now: made anew by an evict that runs as root, it would be root's.
+    await dropReadyFolder(cache, id)
     const folder = folderOf(cache, dataset)
     await discard(cache, folder, bytes)
     await discard(cache, stagingFolder(cache, id), 0)

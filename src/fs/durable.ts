@@ -16,13 +16,14 @@ import { errorCode } from './error-code.ts'
 export async function writeFileDurable(
   path: string,
   data: string | Uint8Array,
-  options: { mode?: number } = {},
+  options: { mode?: number; owner?: { uid: number; gid: number } | undefined } = {},
 ): Promise<void> {
   const temp = tempBeside(path)
   try {
     const file = await open(temp, 'wx', 0o600)
     try {
       await file.writeFile(data)
+      if (options.owner) await file.chown(options.owner.uid, options.owner.gid)
       // Not by open()'s mode: the umask would take bits away that a group cache needs.
       await file.chmod(options.mode ?? 0o644)
       await file.sync()

@@ -128,6 +128,22 @@ export async function forgetLock(dir: string, name: string): Promise<void> {
 }
 
 /**
+ * Removes the sockets that killed owners left under names that are taken once only (they hold a nonce, and match
+ * `once`), and those of killed contenders for any name. What another user made may have to stay.
+ */
+export async function sweepLocks(dir: string, once: RegExp): Promise<void> {
+  for (const entry of await readdir(dir)) {
+    if (entry.endsWith('.new')) {
+      await removeDeadContender(dir, entry)
+      continue
+    }
+    const name = entry.replace(/\.[1-9]\d*$/, '')
+    // It listened before it had this name: dead means that its owner is gone.
+    if (name !== entry && once.test(name)) await removeDead(dir, entry)
+  }
+}
+
+/**
  * One try for a generation. 'late': the number had been used and tidied away; it is free again, and the lock is
  * somebody else's. Exported for its test only: from outside, that moment can't be hit on purpose.
  */
@@ -155,13 +171,20 @@ async function tidy(dir: string, name: string, generation: number): Promise<void
     const path = join(dir, entry)
     const old = generationOf(entry, name)
     if (old > 0 && old < generation - KEPT) await unlink(path).catch(() => {})
-    if (!entry.startsWith(`${name}.`) || !entry.endsWith('.new')) continue
-    const stat = await lstat(path).catch(() => undefined)
-    if (stat === undefined || Date.now() - stat.mtimeMs < STALE_MS) continue
-    const contender = await probeSocket(dir, entry).catch(() => 'busy' as const)
-    if (contender === 'dead') await unlink(path).catch(() => {})
-    else if (typeof contender !== 'string') contender.destroy()
+    if (entry.startsWith(`${name}.`) && entry.endsWith('.new')) await removeDeadContender(dir, entry)
   }
+}
+
+/** Not a young one: between its bind and its listen it looks dead. */
+async function removeDeadContender(dir: string, entry: string): Promise<void> {
+  const stat = await lstat(join(dir, entry)).catch(() => undefined)
+  if (stat !== undefined && Date.now() - stat.mtimeMs >= STALE_MS) await removeDead(dir, entry)
+}
+
+async function removeDead(dir: string, entry: string): Promise<void> {
+  const owner = await probeSocket(dir, entry).catch(() => 'busy' as const)
+  if (owner === 'dead') await unlink(join(dir, entry)).catch(() => {})
+  else if (typeof owner !== 'string') owner.destroy()
 }
 
 async function highestGeneration(dir: string, name: string): Promise<number> {

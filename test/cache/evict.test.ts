@@ -1,21 +1,30 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, linkSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { folderOf, listDatasets, touchDataset } from '../../src/cache/datasets.ts'
 import { type EvictRequest, evictToBounds } from '../../src/cache/evict.ts'
-import { takeLease } from '../../src/cache/leases.ts'
+import { readHolds, takeLease } from '../../src/cache/leases.ts'
 import { lockDataset } from '../../src/cache/locks.ts'
 import { journalFolder, stagingFolder, stateFile } from '../../src/cache/paths.ts'
 import { listReady, readReady } from '../../src/cache/ready.ts'
 import type { Cache } from '../../src/cache/types.ts'
 import { countUsage } from '../../src/cache/usage.ts'
 import { tempDir } from '../support/tmp.ts'
-import { HOUR, makeCache, makeDataset, tree } from './support.ts'
+import { age, HOUR, makeCache, makeDataset, tree } from './support.ts'
 
 const CHILD = fileURLToPath(new URL('evict-child.ts', import.meta.url))
 
@@ -232,4 +241,36 @@ test('killed at any moment, an eviction leaves nothing half, and the next one fi
   for (const folder of ['datasets', 'ready', 'usage', 'trash', 'staging', 'reservations']) {
     assert.deepEqual(readdirSync(path.join(cache.state, folder)), [], folder)
   }
+})
+
+test('what root counts and hands over stays readable for the user of the cache', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('not root')
+  const cache = await makeCache(tempDir(t))
+  const dataset = await makeDataset(cache, 'a', { settled: false })
+  chownSync(cache.state, 12_345, 12_345)
+  await evictTo(cache, 1e9)
+  assert.equal(statSync(stateFile(cache, 'usage', dataset.id)).uid, 12_345)
+})
+
+test('sockets that killed processes left are swept, those of the living stay', async (t) => {
+  const cache = await makeCache(tempDir(t))
+  const lease = await takeLease(cache, { dataset: '0123456789abcdef', owner: 'x', live: true })
+  const dead = [
+    ['locks', 'reservation-0123456789abcdef.1'],
+    ['locks', 'scratch-0123456789ab.1'],
+    ['leases', 'lease-0123456789abcdef-0123456789ab.1'],
+    ['locks', 'dataset-0123456789abcdef.0123456789ab.new'],
+  ].map(([folder = '', name = '']) => path.join(cache.state, folder, name))
+  for (const file of dead) {
+    // As a kill leaves it: nobody listens.
+    writeFileSync(file, '')
+    age(file, 1)
+  }
+  await evictTo(cache, 0)
+  assert.deepEqual(
+    dead.filter((file) => existsSync(file)),
+    [],
+  )
+  assert.equal((await readHolds(cache)).size, 1)
+  await lease.release()
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -69,7 +69,6 @@ test('a live lease ends with its process, however that dies', async (t) => {
   assert.equal((await readHolds(cache)).get(dataset), undefined)
   await dropEndedLeases(cache)
   assert.deepEqual(readdirSync(path.join(cache.state, 'leases')), [])
-  assert.deepEqual(readdirSync(path.join(cache.state, 'locks')), [])
 })
 
 test('a live lease leaves nothing behind when it is released', async (t) => {
@@ -79,7 +78,7 @@ test('a live lease leaves nothing behind when it is released', async (t) => {
   assert.notEqual(lease.id, other.id, 'two jobs, two leases')
   await lease.release()
   await other.release()
-  assert.deepEqual(readdirSync(path.join(cache.state, 'locks')), [])
+  assert.deepEqual(readdirSync(path.join(cache.state, 'leases')), [])
 })
 
 test('leases and pins are released by id, by owner and by dataset', async (t) => {
@@ -112,4 +111,18 @@ test('a lease belongs to the job that the environment names', () => {
   assert.equal(leaseOwner({ POD_UID: 'p' }), 'pod-p')
   assert.equal(leaseOwner({ AWS_BATCH_JOB_ID: 'b' }), 'batch-b')
   assert.match(leaseOwner({}), /^uid-\d+$/)
+})
+
+test('whatever lies among the leases of a shared cache holds up nobody, and holds its dataset', {
+  timeout: 20_000,
+}, async (t) => {
+  const cache = await makeCache(tempDir(t))
+  const id = (n: number) => path.join(cache.state, 'leases', `${dataset}-${String(n).repeat(12)}.json`)
+  execFileSync('mkfifo', [id(1)])
+  symlinkSync('/dev/zero', id(2))
+  writeFileSync(id(3), '')
+  truncateSync(id(3), 1e12)
+  mkdirSync(id(4))
+  const holds = (await readHolds(cache)).get(dataset)
+  assert.equal(holds?.garbled.length, 4)
 })

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import fsPromises from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import path from 'node:path'
@@ -27,6 +37,7 @@ test('a cache is made with the modes of its kind, whatever the umask', async (t)
     assert.equal(mode(path.join(cacheDir, '.longshore', 'cache.json')), file)
   }
   assert.equal(mode(path.join(dir, 'shared/cache/.longshore/leases')), 0o1777, 'readers may lease')
+  assert.equal(mode(path.join(dir, 'shared/cache/.longshore/locks')), 0o755, 'and lock nothing else')
 })
 
 test('a cache keeps the mode it was made with', async (t) => {
@@ -133,4 +144,17 @@ test('a network or overlay filesystem is refused as a default, and warned of onc
   assert.equal(cache.unfit, 'NFS')
   assert.equal(warnings.length, 1)
   assert.match(warnings[0] ?? '', /is on NFS/)
+})
+
+test('a state folder on another filesystem is refused before anything is fetched', async (t) => {
+  const dir = tempDir(t)
+  if (!existsSync('/dev/shm') || statSync('/dev/shm').dev === statSync(dir).dev)
+    return t.skip('one filesystem')
+  const elsewhere = mkdtempSync('/dev/shm/longshore-test-')
+  t.after(() => rmSync(elsewhere, { recursive: true }))
+  symlinkSync(elsewhere, path.join(dir, '.longshore'))
+  await assert.rejects(
+    openCache({ cacheDir: dir, mode: 'private', env: {}, create: true }),
+    (e) => isLongshoreError(e, 'UNSUPPORTED') && /another filesystem/.test(e.message),
+  )
 })
