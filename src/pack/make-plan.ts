@@ -14,13 +14,15 @@ import { createLineFile } from './local-lines.ts'
 import type { CanonicalOptions } from './options.ts'
 import { planShards } from './plan.ts'
 import type { PlanHead } from './plan-schema.ts'
-import { headSource, listSource, readFileList } from './source.ts'
+import { headSource, listAsPlanned, listSource, readFileList, type SourceObject } from './source.ts'
 
 export interface MakePlanOptions {
   pack: PackOptions
   canonical: CanonicalOptions
   source: Source
   sourceUrl: string
+  /** Objects that are taken as they were listed once, whatever the source holds now. */
+  asPlanned?: ReadonlyMap<string, SourceObject> | undefined
   /** Spilled runs, slices and the spooled file list go here. */
   dir: string
   progress: Progress
@@ -40,7 +42,7 @@ export async function makePlan(options: MakePlanOptions): Promise<{ plan: PlanHe
     pack.filesFrom === undefined
       ? listSource(source.store, { prefix: source.prefix, signal })
       : headSource(spooled(dir), source.store, { prefix: source.prefix, signal })
-  const records = takeIn(pages, totals, {
+  const records = takeIn(options.asPlanned ? listAsPlanned(pages, options.asPlanned) : pages, totals, {
     split: pack.split,
     name: pack.name,
     groupBy: pack.groupBy,

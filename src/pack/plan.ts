@@ -18,7 +18,7 @@ export interface PlanOptions {
   pack: PackOptions
   canonical: CanonicalOptions
   sourceUrl: string
-  /** Local tags change when files are copied: they go into the slices, not into the digest. */
+  /** Local tags change when files are copied: they go into the slices and the plan's digest, not the listing's. */
   localSource: boolean
   /** What the listing's objects take in shards: 'auto' divides it. Asked for when the input has ended. */
   tarBytes: () => number
@@ -39,6 +39,8 @@ export async function planShards(
 ): Promise<PlanHead> {
   const { pack, canonical, findings } = options
   const listing = createHash('sha256')
+  // Of all that the slices and the list of what is left out will hold: other bytes, another place for them.
+  const exact = createHash('sha256')
   const left = createLeftList(options.dir)
   let lacking = 0
   let layout: ReturnType<typeof createShardLayout> | undefined
@@ -61,6 +63,7 @@ export async function planShards(
     })
     const entry = decodeRecord(record)
     listing.update(record.key).update('\n')
+    exact.update(record.key).update('\n').update(record.value).update('\n')
     if (entry.kind === 'left') {
       listing.update('\n')
       await place(await sampler.end())
@@ -81,7 +84,9 @@ export async function planShards(
     format: 'longshore-plan',
     version: 1,
     digest: createHash('sha256')
-      .update(canonicalJson({ version: 1, options: canonical, digest }))
+      .update(
+        canonicalJson({ version: 1, options: canonical, url: options.sourceUrl, exact: exact.digest('hex') }),
+      )
       .digest('hex'),
     options: canonical,
     source: {

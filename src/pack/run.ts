@@ -20,6 +20,7 @@ import { canonicalOptions, checkOptions } from './options.ts'
 import { type PlanHead, planKeys } from './plan-schema.ts'
 import { checkWhole, findManifest, finishedShards, LEFT_LIST, publish } from './publish.ts'
 import { lockDestination, openScratch, type Scratch } from './scratch.ts'
+import { findSkipped } from './skipped.ts'
 import { sweepUploads } from './sweep-uploads.ts'
 import { type Task, taskFromEnv } from './task.ts'
 
@@ -31,6 +32,7 @@ interface Run {
   context: CommandContext
   source: Source
   sourceUrl: string
+  planWaitMs: number
   desk: Desk
   scratch: Scratch
   task: Task
@@ -42,7 +44,11 @@ interface Run {
 }
 
 /** The whole of `pack`: see pack() in src/commands/pack.ts for its contract. */
-export async function runPack(options: PackOptions, context: CommandContext): Promise<PackReport> {
+export async function runPack(
+  options: PackOptions,
+  context: CommandContext,
+  { planWaitMs = PLAN_WAIT_MS }: { planWaitMs?: number } = {},
+): Promise<PackReport> {
   const started = performance.now()
   checkOptions(options)
   const task = options.task ?? taskFromEnv(context.env) ?? { index: 0, count: 1 }
@@ -74,7 +80,8 @@ export async function runPack(options: PackOptions, context: CommandContext): Pr
     closers.push(() => scratch.remove())
     const desk: Desk = { engine, store: target.store, prefix: target.prefix, signal }
     const sourceUrl = source.store.kind === 'local' ? 'local:' : `${source.store.url}/${source.prefix}`
-    const run = { options, context, source, sourceUrl, desk, scratch, task, checks: {}, counts, started }
+    const about = { options, context, source, sourceUrl, planWaitMs }
+    const run = { ...about, desk, scratch, task, checks: {}, counts, started }
     if (!context.dryRun) {
       const lock = await lockDestination(
         `${desk.store.place} ${desk.store.url}/${desk.prefix} ${task.index}/${task.count}`,
@@ -110,12 +117,13 @@ async function work(run: Run): Promise<PackReport> {
   if (published) {
     checkSamePlan(published.manifest, wanted)
     await checkWhole(desk, published.manifest)
-    const { plan } = await makePlan(planning)
+    const skipped = await findSkipped(desk, published.manifest)
+    const skips = options.onChanged === 'skip'
+    const { plan } = await makePlan({ ...planning, asPlanned: skips ? skipped : undefined })
     if (plan.source.listing !== published.manifest.source.listing) {
-      throw holdsOther(
-        options.destination,
-        'an older state of SRC: its objects have changed since it was packed',
-      )
+      const without = `a dataset without ${skipped?.size} objects that changed while it was packed (--on-changed skip)`
+      const older = 'an older state of SRC: its objects have changed since it was packed'
+      throw holdsOther(options.destination, skipped === undefined || skips ? older : without)
     }
     return report(run, plan, { packed: 0, kept: plan.shards.length, published })
   }
@@ -129,7 +137,14 @@ async function work(run: Run): Promise<PackReport> {
       return { ...report(run, made.plan, { packed: 0, kept: 0 }), estimate }
     }
     // The first task plans; the others only when it seems to be dead. Planning twice is a waste, not a mistake.
-    if (task.index > 0) plan = await awaitPlan(desk, PLAN_WAIT_MS)
+    if (task.index > 0) {
+      context.progress.phase('wait for task 0')
+      plan = await awaitPlan(desk, run.planWaitMs)
+      if (plan === undefined) {
+        const message = `no plan from task 0 after ${run.planWaitMs / 1000} s: task ${task.index} makes it`
+        context.progress.warn(message, { path: options.destination })
+      }
+    }
     plan ??= await freezePlan(desk, (await makePlan(planning)).plan, scratch.path)
   }
   checkSamePlan(plan, wanted)

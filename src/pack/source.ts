@@ -36,6 +36,18 @@ export async function* listSource(
   }
 }
 
+/** The same listing with some objects as they were planned: changed ones as they were, lost ones there. */
+export async function* listAsPlanned(
+  pages: AsyncIterable<SourcePage>,
+  planned: ReadonlyMap<string, SourceObject>,
+): AsyncGenerator<SourcePage> {
+  const isOther = ({ rel }: { rel: string }): boolean => !planned.has(rel)
+  for await (const page of pages) {
+    yield { objects: page.objects.filter(isOther), unreadable: page.unreadable.filter(isOther) }
+  }
+  yield { objects: [...planned.values()], unreadable: [] }
+}
+
 const HEADS = 32
 const MAX_LINE = 16 * 1024
 

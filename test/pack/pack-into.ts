@@ -70,25 +70,27 @@ export interface PackInto extends Partial<PackOptions> {
   destination: string
 }
 
+interface About {
+  server?: TestServer
+  context?: Partial<CommandContext>
+  settings?: Partial<S3Settings>
+}
+
 /** pack() in this process, with its temporary files in a folder that goes with the test. */
-export function packInto(
-  t: Cleanup,
-  options: PackInto,
-  about: { server?: TestServer; context?: Partial<CommandContext>; settings?: Partial<S3Settings> } = {},
-): Promise<PackReport> {
-  const { server, context, settings } = about
-  return pack(
-    { ...PACK_DEFAULTS, ...options },
-    {
-      signal: new AbortController().signal,
-      progress: SILENT,
-      s3: { ...(server?.settings ?? S3_DEFAULTS), ...settings },
-      engine: { concurrency: 16, memory: 64 * 2 ** 20 },
-      dryRun: false,
-      ...context,
-      env: { ...(server?.env ?? {}), TMPDIR: tempDir(t), ...context?.env },
-    },
-  )
+export function packInto(t: Cleanup, options: PackInto, about: About = {}): Promise<PackReport> {
+  return pack({ ...PACK_DEFAULTS, ...options }, packContext(t, about))
+}
+
+export function packContext(t: Cleanup, { server, context, settings }: About = {}): CommandContext {
+  return {
+    signal: new AbortController().signal,
+    progress: SILENT,
+    s3: { ...(server?.settings ?? S3_DEFAULTS), ...settings },
+    engine: { concurrency: 16, memory: 64 * 2 ** 20 },
+    dryRun: false,
+    ...context,
+    env: { ...(server?.env ?? {}), TMPDIR: tempDir(t), ...context?.env },
+  }
 }
 
 /** Reads a packed dataset as strangers would: manifest, then each tar, and checks every index against it. */

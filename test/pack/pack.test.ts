@@ -6,7 +6,7 @@ import { withDevServer } from '../support/devserver.ts'
 import { tempDir } from '../support/tmp.ts'
 import { assertSame, packInto, readBucket, readTree, sampleObjects, unpack, writeTree } from './pack-into.ts'
 
-const OBJECTS = sampleObjects(150, 20_000)
+const OBJECTS = sampleObjects(60, 52_000)
 
 test('a local folder packed into another is all there, byte for byte, and its indexes are right', async (t) => {
   const source = writeTree(tempDir(t), OBJECTS)

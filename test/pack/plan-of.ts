@@ -33,7 +33,8 @@ export async function planOf(
   t: Cleanup,
   listing: readonly Listed[] | (() => Iterable<ListPage>),
   changes: Partial<PackOptions> = {},
-): Promise<{ plan: PlanHead; slices: IndexedSample[][]; dir: string }> {
+  kind: ObjectStore['kind'] = 's3',
+): Promise<{ plan: PlanHead; readonly slices: IndexedSample[][]; dir: string }> {
   const dir = tempDir(t)
   const pack = { ...PACK_DEFAULTS, ...changes }
   const signal = new AbortController().signal
@@ -42,19 +43,24 @@ export async function planOf(
   const { plan } = await makePlan({
     pack,
     canonical: canonicalOptions(pack, list),
-    source: { store: storeOf(listing), prefix: 'set/' },
+    source: { store: { ...storeOf(listing), kind }, prefix: 'set/' },
     sourceUrl: 's3://raw/set/',
     dir,
     progress: SILENT,
     signal,
   })
-  const slices = plan.shards.map((_, i) =>
-    readFileSync(join(dir, `slice-${i}`), 'utf8')
-      .trimEnd()
-      .split('\n')
-      .map((line) => indexedSampleSchema.parse(JSON.parse(line))),
-  )
-  return { plan, slices, dir }
+  return {
+    plan,
+    dir,
+    get slices() {
+      return plan.shards.map((_, i) =>
+        readFileSync(join(dir, `slice-${i}`), 'utf8')
+          .trimEnd()
+          .split('\n')
+          .map((line) => indexedSampleSchema.parse(JSON.parse(line))),
+      )
+    },
+  }
 }
 
 function storeOf(listing: readonly Listed[] | (() => Iterable<ListPage>)): ObjectStore {

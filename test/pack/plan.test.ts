@@ -29,6 +29,15 @@ test('the order of the listing does not change a byte of the plan', async (t) =>
   )
 })
 
+test('plans that differ in anything never share a place, though the files are the same dataset', async (t) => {
+  const [one, touched] = await Promise.all(
+    ['"1"', '"2"'].map((etag) => planOf(t, [{ key: 'a.txt', etag }], {}, 'local')),
+  )
+  assert.equal(one?.plan.source.listing, touched?.plan.source.listing)
+  assert.notEqual(one?.plan.shards[0]?.slice.crc32, touched?.plan.shards[0]?.slice.crc32)
+  assert.notEqual(one?.plan.digest, touched?.plan.digest)
+})
+
 test('members of a sample are adjacent, offsets are where the tar puts them, and nothing is lost', async (t) => {
   const input = pairs(900)
   const { plan, slices } = await planOf(t, input)

@@ -52,7 +52,7 @@ test('a shard of many parts holds every object, also one that spans them', async
 })
 
 test('with a fault on every fifth request, the same bytes and no open upload', async (t) => {
-  const objects = sampleObjects(20, 9_000)
+  const objects = sampleObjects(8, 20_000)
   objects.set('large.bin', noise(9 * MIB, 9))
   const server = await serve(t, objects)
   const options = { shardSize: 10 * MIB, source: `${server.root}/raw/` }
@@ -69,7 +69,7 @@ test('with a fault on every fifth request, the same bytes and no open upload', a
 })
 
 test('stopped at any moment and run again: the same bytes, finished shards kept, no open upload', async (t) => {
-  const objects = sampleObjects(70, 30_000)
+  const objects = sampleObjects(30, 70_000)
   objects.set('large.bin', noise(9 * MIB, 9))
   const server = await serve(t, objects)
   const calm = await packInto(t, { ...places(server), destination: `${server.root}/calm/` }, { server })
@@ -111,7 +111,7 @@ test('an upload that a killed run left open is cleared away by the next', async 
 })
 
 test('a frozen plan is continued without listing the source again', async (t) => {
-  const server = await serve(t, sampleObjects(60, 30_000))
+  const server = await serve(t, sampleObjects(30, 60_000))
   const fails = server.server.faults.add({
     match: { operation: 'PutObject', key: /longshore\.json$/ },
     do: { kind: 'status', status: 403, code: 'AccessDenied' },
@@ -158,6 +158,27 @@ test('--on-changed skip leaves out what changed, with its sample, lists it and e
       { key: 's3.bin', reason: 'gone since it was listed' },
     ],
   )
+})
+
+test('run again, a dataset that left out what changed is recognised, until more has changed', async (t) => {
+  const { server, options } = await halfPacked(t)
+  server.server.objects.put(server.bucket, 'raw/a.bin', noise(100, 77))
+  server.server.objects.delete(server.bucket, 'raw/s3.bin')
+  const first = await packInto(t, { ...options, onChanged: 'skip' }, { server })
+  const before = readBucket(server, 'v1/')
+  const again = await packInto(t, { ...options, onChanged: 'skip' }, { server })
+  assert.deepEqual([again.manifest, again.packed, again.exit], [first.manifest, 0, 3])
+  const other = { code: 'DEST_HOLDS_OTHER' }
+  await assert.rejects(packInto(t, options, { server }), {
+    ...other,
+    message: /without 3 objects that changed while it was packed \(--on-changed skip\)/,
+  })
+  server.server.objects.put(server.bucket, 'raw/s4.bin', noise(5, 5))
+  await assert.rejects(packInto(t, { ...options, onChanged: 'skip' }, { server }), {
+    ...other,
+    message: /older state of SRC/,
+  })
+  assertSame(readBucket(server, 'v1/'), before)
 })
 
 test('a local file that was touched since the listing is noticed too', async (t) => {
