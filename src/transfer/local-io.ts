@@ -41,11 +41,17 @@ export function openLocalIo(options: { stuckMs: number }): LocalIo {
   const umask = process.umask()
 
   /** One operation, watched; too many open files is waited out, once idle ones are closed. */
-  const run = async <T>(path: string, operation: () => Promise<T>): Promise<T> => {
+  const run = async <T>(
+    path: string,
+    operation: () => Promise<T>,
+    undo?: (late: T) => unknown,
+  ): Promise<T> => {
     for (let attempt = 1; ; attempt++) {
+      const running = operation()
       try {
-        return await watched(path, operation(), options.stuckMs)
+        return await watched(path, running, options.stuckMs)
       } catch (error) {
+        if (undo !== undefined && isStuck(error)) running.then(undo, () => {})
         const crowded = errorCode(error) === 'EMFILE' || errorCode(error) === 'ENFILE'
         if (!crowded || attempt >= CROWDED_TRIES) throw localError(error, path)
         await closeIdle()
@@ -53,6 +59,12 @@ export function openLocalIo(options: { stuckMs: number }): LocalIo {
       }
     }
   }
+
+  /** Watched as well: on a dead disk close() hangs like everything else, and whoever waits for it says nothing. */
+  const closeQuietly = async (path: string, fd: number) => {
+    await watched(path, closeFile(fd), options.stuckMs).catch(() => {})
+  }
+  const open = (path: string, flags: string) => run(path, () => openFile(path, flags), closeLate)
 
   const writeAll = async (path: string, fd: number, bytes: Uint8Array, offset: number) => {
     for (let done = 0; done < bytes.length; ) {
@@ -66,7 +78,7 @@ export function openLocalIo(options: { stuckMs: number }): LocalIo {
     for (const [path, file] of files) {
       if (file.users > 0) continue
       files.delete(path)
-      await closeFile(file.fd).catch(() => {})
+      await closeQuietly(path, file.fd)
     }
   }
 
@@ -80,29 +92,36 @@ export function openLocalIo(options: { stuckMs: number }): LocalIo {
       known.users++
       return known
     }
-    const fd = await run(path, () => openFile(path, 'r+'))
-    const file = { fd, ino: (await run(path, () => fstatFile(fd))).ino, users: 1, stale: false }
+    const fd = await open(path, 'r+')
+    let opened: fs.Stats
+    try {
+      opened = await run(path, () => fstatFile(fd))
+    } catch (error) {
+      void closeQuietly(path, fd)
+      throw error
+    }
+    const file = { fd, ino: opened.ino, users: 1, stale: false }
     const other = files.get(path)
     if (other !== undefined) other.stale = true
     files.set(path, file)
-    if (other !== undefined && other.users === 0) await closeFile(other.fd).catch(() => {})
+    if (other !== undefined && other.users === 0) await closeQuietly(path, other.fd)
     return file
   }
 
-  const giveBack = async (file: { fd: number; users: number; stale: boolean }) => {
+  const giveBack = async (path: string, file: { fd: number; users: number; stale: boolean }) => {
     file.users--
-    if (file.stale && file.users === 0) await closeFile(file.fd).catch(() => {})
-    for (const [path, idle] of files) {
+    if (file.stale && file.users === 0) await closeQuietly(path, file.fd)
+    for (const [name, idle] of files) {
       if (files.size <= MAX_IDLE) break
       if (idle.users > 0) continue
-      files.delete(path)
-      await closeFile(idle.fd).catch(() => {})
+      files.delete(name)
+      await closeQuietly(name, idle.fd)
     }
   }
 
   return {
     async read(path, offset, into) {
-      const fd = await run(path, () => openFile(path, 'r'))
+      const fd = await open(path, 'r')
       try {
         for (let done = 0; done < into.length; ) {
           const at = done
@@ -110,36 +129,46 @@ export function openLocalIo(options: { stuckMs: number }): LocalIo {
           if (bytesRead === 0) throw shorter(path, offset + at)
           done += bytesRead
         }
-      } finally {
-        await closeFile(fd).catch(() => {})
+      } catch (error) {
+        void closeQuietly(path, fd)
+        throw error
       }
+      await closeQuietly(path, fd)
     },
     async writeAt(path, offset, bytes) {
       const file = await borrow(path)
       try {
         await writeAll(path, file.fd, bytes, offset)
       } finally {
-        await giveBack(file)
+        await giveBack(path, file)
       }
     },
     async writeWhole({ temp, path, mode, durable }, bytes) {
-      const fd = await run(temp, () => openNew(temp, mode))
+      const fd = await run(temp, () => openNew(temp, mode), closeLate)
       try {
         try {
           await writeAll(temp, fd, bytes, 0)
           if ((mode & umask) !== 0) await run(temp, () => chmodFile(fd, mode))
           if (durable) await run(temp, () => syncFile(fd))
-        } finally {
-          await closeFile(fd)
+        } catch (error) {
+          void closeQuietly(temp, fd)
+          throw error
         }
+        // Its error counts: a network filesystem may tell only here that it has no room.
+        await run(temp, () => closeFile(fd))
         await run(path, () => renameFile(temp, path))
       } catch (error) {
-        if (!isStuck(error)) await unlinkFile(temp).catch(() => {})
+        if (!isStuck(error)) await watched(temp, unlinkFile(temp), options.stuckMs).catch(() => {})
         throw error
       }
     },
     closeIdle,
   }
+}
+
+/** What was opened after all, when nobody waited any more. */
+function closeLate(fd: number): void {
+  fs.close(fd, () => {})
 }
 
 /** A temporary file of that name can only be what a killed run left: nobody else uses the planner's names. */

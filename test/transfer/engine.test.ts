@@ -229,7 +229,12 @@ test('buffers stay within the budget however much is asked, and a length over it
   const plan = Array.from({ length: 12 }, (_, i) =>
     one(piece('big'), { kind: 'file', path: sink, offset: 0 }, i),
   )
-  await engine.run(plan, { onResult: (r) => (assert.ok(r.ok), count++) })
+  await engine.run(plan, {
+    onResult(r) {
+      assert.ok(r.ok)
+      count++
+    },
+  })
   assert.equal(count, 12)
   assert.ok(engine.stats.peakBuffer <= 10 * MiB)
   const wide = { id: 1, length: 11 * MiB, pieces: [], to: { kind: 'memory' as const } }
@@ -300,6 +305,48 @@ test('a local disk that does not answer is STUCK', async (t) => {
   const pieces = [{ kind: 'file' as const, at: 0, length: 1, path: pipe, offset: 0 }]
   await assert.rejects(engine.move({ id: 1, length: 1, pieces, to: { kind: 'memory' } }), { code: 'STUCK' })
   closeSync(openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK))
+})
+
+test('a run whose disk died says so and ends, though not even a file can be closed any more', async (t) => {
+  const { execFileSync } = await import('node:child_process')
+  const { openSync, closeSync, constants } = await import('node:fs')
+  const dir = tempDir(t)
+  // As many as the pool has threads: whatever comes after them waits as well, close() too.
+  const pipes = Array.from({ length: 4 }, (_, i) => join(dir, `pipe${i}`))
+  execFileSync('mkfifo', pipes)
+  const engine = engineFor(t, { stuckMs: 100 })
+  const file = join(dir, 'file')
+  writeFileSync(file, '')
+  const codes: string[] = []
+  let first = () => {}
+  const kept = new Promise<void>((resolve) => {
+    first = resolve
+  })
+  async function* plan(): AsyncGenerator<Transfer> {
+    const bytes = Buffer.from('x')
+    const pieces = [{ kind: 'bytes' as const, at: 0, length: 1, bytes }]
+    yield { id: 0, length: 1, pieces, to: { kind: 'file', path: file, offset: 0 } }
+    await kept
+    for (const [i, path] of pipes.entries()) {
+      const piece = { kind: 'file' as const, at: 0, length: 1, path, offset: 0 }
+      yield { id: i + 1, length: 1, pieces: [piece], to: { kind: 'memory' } }
+    }
+  }
+  let mended = false
+  const mend = setTimeout(() => {
+    mended = true
+    for (const pipe of pipes) closeSync(openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK))
+  }, 5000)
+  await engine.run(plan(), {
+    onResult(result) {
+      if (!result.ok) codes.push(result.error.code)
+      first()
+    },
+  })
+  assert.equal(mended, false)
+  assert.deepEqual(codes, ['STUCK', 'STUCK', 'STUCK', 'STUCK'])
+  clearTimeout(mend)
+  for (const pipe of pipes) closeSync(openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK))
 })
 
 test('a missing folder and a full disk are one line each', async (t) => {
