@@ -63,7 +63,9 @@ export async function sync(options: SyncOptions, context: CommandContext): Promi
     settle: options.settle,
     scanInterval: options.scanInterval,
   }
-  const remote = await openRemote({ ...context, ...options, dir })
+  const remote = await openRemote({ ...context, ...options, dir }).catch((error: unknown) => {
+    throw startError(error)
+  })
   const done = (result: SidecarResult, more: { exit: number; estimate?: Estimate }): SyncReport => ({
     destination: remote.url,
     epoch: result.epoch,
@@ -88,7 +90,9 @@ export async function sync(options: SyncOptions, context: CommandContext): Promi
       const nothing = { epoch: remote.log.epoch, committed: [], looked: true, retired: [], bytes: 0 }
       return done({ ...nothing, pending }, { exit: 0, estimate })
     }
-    const conditional = await remote.probe(context.signal)
+    const conditional = await remote.probe(context.signal).catch((error: unknown) => {
+      throw startError(error)
+    })
     const { keepLast, keepEvery, once } = options
     const { progress, partSize } = context
     const side = { ...rules, keepLast, keepEvery, once, progress, partSize, log: remote.log, conditional }
@@ -97,6 +101,15 @@ export async function sync(options: SyncOptions, context: CommandContext): Promi
     return done(result, { exit: isDrained(result) ? 0 : 75 })
   } finally {
     await remote.close()
+  }
+
+  /** Stopped before DIR was looked at: what lies in it, or in the stage, may be complete. */
+  function startError(error: unknown): unknown {
+    if (!context.signal.aborted || context.dryRun || options.command !== undefined) return error
+    return new LongshoreError('NOT_DRAINED', `stopped before ${options.destination} had answered`, {
+      path: options.destination,
+      hint: `Nothing in ${options.dir} was looked at; run the same command again.`,
+    })
   }
 
   /** Without CMD: a signal begins the drain. */

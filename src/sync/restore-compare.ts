@@ -19,7 +19,7 @@ export interface RestoreDiff {
 
 /**
  * Looks before anything moves. 'skip' and 'replace' keep identical files; a differing one is DIFFERS or replaced.
- * 'fail' takes any existing file as DIFFERS. Pointers are written over by 'skip' too: they are made to move, and
+ * 'fail' takes any existing file as DIFFERS. Pointers (and links like `latest`) are written over by 'skip' too: they are made to move, and
  * one that names another checkpoint would make the trainer load that one.
  */
 export async function compareLocal(
@@ -45,8 +45,9 @@ export async function compareLocal(
     const path = join(dir, link.path)
     const there = await look(path)
     refuseExisting(path, there, ifExists)
-    const same = there?.isSymbolicLink() === true && (await readlink(path)) === link.target
-    if (there && !same) refuseDifferent(path, there, ifExists)
+    const isLink = there?.isSymbolicLink() === true
+    const same = isLink && (await readlink(path)) === link.target
+    if (there && !same && !(link.beside && isLink)) refuseDifferent(path, there, ifExists)
     if (!same) diff.links.push(link)
   }
   for (const pointer of plan.pointers) {

@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import { LongshoreError } from '../errors.ts'
 import {
   type CommitDataFile,
@@ -9,9 +10,10 @@ import {
 /** What a commit puts into a folder, checked: no path leaves it, none is in another's way. */
 export interface RestorePlan {
   files: CommitDataFile[]
-  links: { path: string; target: string }[]
+  /** `beside`: outside of the checkpoint and leading to it (`latest`), so made to move as a pointer file is. */
+  links: { path: string; target: string; beside: boolean }[]
   pointers: { path: string; mode: number; bytes: Buffer }[]
-  /** All files are below one folder, this one: it can appear as a whole. undefined: they are not. */
+  /** All but what points at it is below one folder, this one: it can appear as a whole. undefined: it is not. */
   folder: string | undefined
   bytes: number
 }
@@ -38,10 +40,18 @@ export function planRestore(record: CommitRecord, url: string): RestorePlan {
     const above = ancestors(path).find((folder) => taken.has(folder))
     if (above !== undefined) throw refuse(path, `is below ${above}, which is no folder`)
   }
-  const links = record.files.flatMap((f) => (isDataFile(f) ? [] : [{ path: f.path, target: f.symlink }]))
+  const data = new Set(record.files.filter(isDataFile).map((file) => file.path))
+  const inside = (path: string) => path.startsWith(`${record.name}/`)
+  const links = record.files.flatMap((file) => {
+    if (isDataFile(file)) return []
+    const leadsTo = posix.join(posix.dirname(file.path), file.symlink)
+    const beside = !inside(file.path) && (leadsTo === record.name || data.has(leadsTo))
+    return [{ path: file.path, target: file.symlink, beside }]
+  })
   const leaving = links.find((link) => !linkStaysInside(link.path, link.target))
   if (leaving) throw refuse(leaving.path, `leads out of the folder, to ${leaving.target}`)
   const files = record.files.filter(isDataFile).sort(compareForPublish)
+  const inner = [...files, ...links.filter((link) => !link.beside)]
   return {
     files,
     links,
@@ -50,7 +60,7 @@ export function planRestore(record: CommitRecord, url: string): RestorePlan {
       mode,
       bytes: Buffer.from(base64, 'base64'),
     })),
-    folder: record.files.every(({ path }) => path.startsWith(`${record.name}/`)) ? record.name : undefined,
+    folder: inner.length > 0 && inner.every(({ path }) => inside(path)) ? record.name : undefined,
     bytes: files.reduce((sum, file) => sum + file.size, 0),
   }
 }

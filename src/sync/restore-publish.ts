@@ -27,14 +27,15 @@ export async function publishRestore(
     await chmod(path, modeOf(pointer))
   }
   const whole = plan.folder !== undefined && !(await exists(join(dir, plan.folder)))
-  if (whole) for (const link of diff.links) await makeLink(root, link)
+  const [beside, inside] = [diff.links.filter((l) => l.beside), diff.links.filter((l) => !l.beside)]
+  if (whole) for (const link of inside) await makeLink(root, link)
   await syncFilesystem(folder, { signal: options.signal })
   const touched = new Set<string>()
   if (whole && plan.folder !== undefined) {
     await placeAt(join(root, plan.folder), join(dir, plan.folder), touched)
   } else {
     for (const file of diff.fetch) await placeAt(join(root, file.path), join(dir, file.path), touched)
-    for (const link of diff.links) {
+    for (const link of inside) {
       await makeLink(root, link)
       await placeAt(join(root, link.path), join(dir, link.path), touched)
     }
@@ -43,6 +44,10 @@ export async function publishRestore(
   // A pointer must not be on the disk before what it points to.
   for (const path of touched) await syncDir(path)
   touched.clear()
+  for (const link of beside) {
+    await makeLink(pointers, link)
+    await placeAt(join(pointers, link.path), join(dir, link.path), touched)
+  }
   for (const { path } of diff.pointers) await placeAt(join(pointers, path), join(dir, path), touched)
   for (const path of touched) await syncDir(path)
 }

@@ -14,7 +14,8 @@ const recordSchema = z.strictObject({
   version: z.literal(1),
   run: z.string(),
   epoch: z.number().int().nonnegative(),
-  name: relative,
+  /** '.': DIR itself. */
+  name: z.union([relative, z.literal('.')]),
   step: z.number().int().nonnegative().nullable(),
   layout: z.string().min(1),
   ordinal: z.number().int().nonnegative(),

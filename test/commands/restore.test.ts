@@ -20,6 +20,8 @@ import { S3_DEFAULTS } from '../../src/s3/settings.ts'
 import { takeOver } from '../../src/sync/epoch.ts'
 import { openLog } from '../../src/sync/log.ts'
 import { probeConditionalWrites } from '../../src/sync/probe.ts'
+import { pickNewest } from '../../src/sync/restore-pick.ts'
+import { planRestore } from '../../src/sync/restore-plan.ts'
 import { retireCheckpoints } from '../../src/sync/retire.ts'
 import { findCommitted, uploadCheckpoint } from '../../src/sync/upload.ts'
 import { openEngine } from '../../src/transfer/engine.ts'
@@ -186,6 +188,24 @@ function forge(server: TestServer, seq: number, change: (record: Record<string, 
   change(record)
   server.seed({ [key]: JSON.stringify(record) })
 }
+
+test('a folder with a link beside it appears as a whole, and the link moves on as a pointer does', async (t) => {
+  const { server, dir, writer, source } = await makeRun(t)
+  const staged = await makeCheckpoint(dir, { name: 'c-9', ordinal: 9, files: { 'c-9/a': 'nine' } })
+  const [file] = staged.files
+  assert.ok(file)
+  staged.files.push({ ...file, path: 'latest.link', symlink: 'c-9', size: 0 })
+  await commitStaged(writer, staged)
+  const to = tempDir(t)
+  symlinkSync('checkpoint-1', join(to, 'latest.link'))
+  await restore(restoreOptions(source, to), contextFor(server))
+  assert.equal(readlinkSync(join(to, 'latest.link')), 'c-9')
+  assert.equal(readFileSync(join(to, 'c-9/a'), 'utf8'), 'nine')
+  const record = await pickNewest(writer, { signal: SIGNAL })
+  assert.equal(record && planRestore(record, source).folder, 'c-9')
+  const careful = restore(restoreOptions(source, to, { ifExists: 'fail' }), contextFor(server))
+  await assert.rejects(careful, (error) => isLongshoreError(error, 'DIFFERS'))
+})
 
 test('a record that would write outside the folder, or through a link, is refused and nothing is written', async (t) => {
   const { server, source } = await makeRun(t)

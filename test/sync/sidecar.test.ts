@@ -391,3 +391,19 @@ test('a checkpoint that is renamed into place is committed once, under its final
   assert.deepEqual(commitsIn(bucket), [{ name: 'c-1', ordinal: 1, files: { 'c-1/a': 'one' } }])
   assert.equal(readFileSync(join(dir, 'c-1/a'), 'utf8'), 'one')
 })
+
+test('a DIR that is a checkpoint itself survives a kill in the stage, under the name of the folder', async (t) => {
+  const dir = tempDir(t)
+  const bucket = memoryBucket()
+  const fault = failing(/\/w$/)
+  putTree(dir, { w: 'weights', DONE: '' })
+  const marker = (path: string) => path === 'DONE'
+  const first = await startSidecar(dir, bucket, { marker, layout: 'marker', turn: fault.turn })
+  await first.warned(/not committed yet/)
+  first.drain.begin({ final: true })
+  first.drain.limit(1)
+  await first.done
+  rmSync(join(dir, 'w'))
+  await (await startSidecar(dir, bucket, { marker, layout: 'marker', once: true })).done
+  assert.deepEqual(commitsIn(bucket)[0], { name: '.', ordinal: 1, files: { w: 'weights', DONE: '' } })
+})

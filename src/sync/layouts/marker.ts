@@ -1,4 +1,3 @@
-import { posix } from 'node:path'
 import { type FolderRecord, foldersOf, joinPath } from '../scan-tree.ts'
 import { wholeFolder } from './folder.ts'
 import type { Judgement, Layout } from './layout.ts'
@@ -29,7 +28,7 @@ export const marker: Layout = {
       // A marker inside a folder that is complete as a whole tells nothing new.
       if (done.some((outer) => outer.path === '' || folder.path.startsWith(`${outer.path}/`))) continue
       done.push(folder)
-      const name = folder.path === '' ? posix.basename(view.dir) || 'root' : folder.path
+      const name = folder.path === '' ? '.' : folder.path
       const candidate = await wholeFolder(folder, name, view)
       const later = candidate.files.find((file) => newest !== undefined && file.record.mtimeNs > newest)
       if (later !== undefined) {

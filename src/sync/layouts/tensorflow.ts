@@ -72,7 +72,7 @@ async function judgeFolder(folder: FolderRecord, view: LayoutView, found: Judgem
       links: [],
       folders: [folder],
       listings: [],
-      quiet: 'rescan',
+      quiet: isOverwritten(files) ? 'settle' : 'rescan',
       rank,
     })
   }
@@ -104,6 +104,15 @@ async function completeFiles(
     if (record !== undefined) files.push({ path: joinPath(folder.path, each), record })
   }
   return files
+}
+
+/**
+ * The index is written after the data, so an older one belongs to an earlier save under the same name (Keras'
+ * `save_weights('best')`) that is being replaced just now; or the files were copied in some order.
+ */
+function isOverwritten(files: Candidate['files']): boolean {
+  const index = files.find(({ path }) => path.endsWith('.index'))
+  return files.some(({ path, record }) => DATA.test(path) && index && record.mtimeNs > index.record.mtimeNs)
 }
 
 /** The data shards of a prefix; `whole` when every i of one and the same n is there. */

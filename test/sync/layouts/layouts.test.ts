@@ -135,6 +135,18 @@ test('tensorflow: an index that is cut short, or a shard of another count, is wa
   assert.match((await watch.look()).waiting[0]?.why ?? '', /data shards/)
 })
 
+test('tensorflow: data that is newer than its index is a save under the same name, and waits for --settle', async (t) => {
+  const dir = tempDir(t)
+  for (const step of writeTensorflow('best')) step(dir)
+  // A save replaces the data, and takes its time for the index: until then both are whole, of two saves.
+  const data = join(dir, 'best.data-00000-of-00001')
+  writeFileSync(data, 'data of the next save')
+  utimesSync(data, new Date(), new Date(Date.now() + 5_000))
+  const watch = watcher(dir)
+  assert.deepEqual(names(await watch.ready(5)), [])
+  assert.deepEqual(names(await watch.ready(10)), ['best'])
+})
+
 test('auto: traces of an unfinished TensorFlow save keep the settle rule away from it', async (t) => {
   const dir = tempDir(t)
   put(dir, { 'ckpt-1.data-00000-of-00001': 'd', 'events.out.tfevents.1': 'e' })
@@ -177,6 +189,15 @@ test('marker: a save into the same folder leaves the old marker, which then prov
   utimesSync(join(dir, 'last/DONE'), 20, 20)
   await watch.look()
   assert.deepEqual(names((await watch.look()).ready), ['last'])
+})
+
+test('marker: one at the top completes DIR itself', async (t) => {
+  const dir = tempDir(t)
+  put(dir, { 'a/x': '1', DONE: '' })
+  const [only, ...more] = await watcher(dir, { marker: 'DONE' }).ready(2)
+  assert.equal(only?.name, '.')
+  assert.deepEqual(files(only), ['DONE', 'a/x'])
+  assert.deepEqual(more, [])
 })
 
 test('marker: links and small files that point at a folder go with it and are no change of it', async (t) => {
