@@ -25,11 +25,12 @@ export interface MakePlanOptions {
   asPlanned?: ReadonlyMap<string, SourceObject> | undefined
   /** Spilled runs, slices and the spooled file list go here. */
   dir: string
+  /** bytes of sort records held in memory; default 24 MiB */
+  sortMemory?: number | undefined
   progress: Progress
   signal: AbortSignal
 }
 
-/** bytes of sort records held in memory */
 const SORT_MEMORY = 24 * 1024 * 1024
 
 /** Lists SRC, sorts, groups and lays it out. Nothing is written but below `dir`. */
@@ -54,7 +55,7 @@ export async function makePlan(options: MakePlanOptions): Promise<{ plan: PlanHe
     onFinding: (finding) => findings.add(finding),
     onPage: (objects) => progress.done({ objects }),
   })
-  const sorted = spillSort(records, { dir, memory: SORT_MEMORY, signal })
+  const sorted = spillSort(records, { dir, memory: options.sortMemory ?? SORT_MEMORY, signal })
   const plan = await planShards(sorted, {
     pack,
     canonical: options.canonical,

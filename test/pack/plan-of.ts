@@ -33,7 +33,7 @@ export async function planOf(
   t: Cleanup,
   listing: readonly Listed[] | (() => Iterable<ListPage>),
   changes: Partial<PackOptions> = {},
-  kind: ObjectStore['kind'] = 's3',
+  about: { kind?: ObjectStore['kind']; sortMemory?: number } = {},
 ): Promise<{ plan: PlanHead; readonly slices: IndexedSample[][]; dir: string }> {
   const dir = tempDir(t)
   const pack = { ...PACK_DEFAULTS, ...changes }
@@ -43,9 +43,10 @@ export async function planOf(
   const { plan } = await makePlan({
     pack,
     canonical: canonicalOptions(pack, list),
-    source: { store: { ...storeOf(listing), kind }, prefix: 'set/' },
+    source: { store: { ...storeOf(listing), kind: about.kind ?? 's3' }, prefix: 'set/' },
     sourceUrl: 's3://raw/set/',
     dir,
+    sortMemory: about.sortMemory,
     progress: SILENT,
     signal,
   })

@@ -16,8 +16,8 @@ export const demoCommand = defineCommand({
   specs: {
     from: value('--from <FOLDER>', 'pack the files of this folder', (t) => t),
     files: value('--files <N>', 'how many files to make', (t) => parseCount(t, 1), {
-      fallback: 4000,
-      unless: '4000',
+      fallback: 2000,
+      unless: '2000',
     }),
     keep: flag('--keep', 'keep the temporary folder and say where it is'),
   },
