@@ -3,6 +3,7 @@ import { type Candidate, chooseVictim, withoutVictim } from './evict-policy.ts'
 import { dropEndedLeases, readHolds, whyHeld } from './leases.ts'
 import { type Bounds, type Level, lowBounds, withinBounds } from './limits.ts'
 import { lockCache, sweepOldLocks } from './locks.ts'
+import { sweepRecords } from './records.ts'
 import { removeDataset } from './remove-dataset.ts'
 import { dropDeadReservations } from './reservations.ts'
 import { sweepScratch } from './scratch.ts'
@@ -96,6 +97,7 @@ export async function cleanUp(cache: Cache, signal: AbortSignal | undefined): Pr
   await dropEndedLeases(cache)
   await lockCache(cache, () => dropDeadReservations(cache), { signal })
   await sweepOldLocks(cache)
+  await sweepRecords(cache)
   return bytes
 }
 

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { type FileHandle, open, opendir, stat } from 'node:fs/promises'
+import { type FileHandle, lstat, open, opendir, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { removeDurable, writeFileDurable } from '../fs/durable.ts'
@@ -100,6 +100,22 @@ export async function* recordIds(cache: Cache, folder: StateFolder): AsyncGenera
 
 export async function removeRecord(cache: Cache, folder: StateFolder, id: string): Promise<void> {
   await removeDurable(stateFile(cache, folder, id))
+}
+
+/** ms; a record is written in a moment */
+const STALE_MS = 3_600_000
+
+/** Removes the temporary files of records whose writers were killed. */
+export async function sweepRecords(cache: Cache): Promise<void> {
+  for (const folder of ['datasets', 'usage', 'leases', 'pins', 'reservations'] as const) {
+    for await (const { name } of await opendir(join(cache.state, folder))) {
+      if (!/^\..+\.tmp$/.test(name)) continue
+      const path = join(cache.state, folder, name)
+      const found = await lstat(path).catch(() => undefined)
+      // Another user's, in the leases of a shared cache, may have to stay.
+      if (found && Date.now() - found.mtimeMs > STALE_MS) await unlink(path).catch(() => {})
+    }
+  }
 }
 
 function firstLine(error: unknown): string {

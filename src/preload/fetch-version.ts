@@ -1,17 +1,18 @@
+import { existsSync } from 'node:fs'
 import { chmod, copyFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readDataset, recordDataset } from '../cache/datasets.ts'
 import { deleteTree } from '../cache/delete-tree.ts'
 import { type HeldLease, leaseOwner } from '../cache/leases.ts'
 import { datasetFolder, datasetId, journalFolder, stagingFolder } from '../cache/paths.ts'
-import { listReady, writeReady } from '../cache/ready.ts'
+import { listReady, withdrawReady, writeReady } from '../cache/ready.ts'
 import { removeRecord } from '../cache/records.ts'
 import { type Reservation, reserve } from '../cache/reserve.ts'
 import { isLongshoreError } from '../errors.ts'
 import { addTotals, type FetchOptions, type FetchTotals, fetchFiles, noTotals } from '../fetch/fetch-files.ts'
 import type { Amount } from '../fs/amount.ts'
 import { bootId } from '../fs/boot-id.ts'
-import { syncFilesystem, writeFileDurable } from '../fs/durable.ts'
+import { renameDurable, syncFilesystem, writeFileDurable } from '../fs/durable.ts'
 import { makeFolder } from '../fs/make-folder.ts'
 import type { Identified } from './job.ts'
 import { holdOlder } from './older.ts'
@@ -65,6 +66,8 @@ async function fetchBeside(
   const journals = journalFolder(cache, id)
   const staging = stagingFolder(cache, id)
   const boot = await bootId()
+  // Removed by hand: nobody may believe READY once the folder is there again.
+  if (!existsSync(root)) await withdrawReady(cache, id)
   const ready = (await listReady(cache, id)).map((r) => r.selection)
   await distrustOtherBoots(listed, { root, journals, boot, ready, signal })
   const older = beside?.older
@@ -104,7 +107,7 @@ async function fetchBeside(
       }).finally(() => reuse.close())
       addTotals(totals, part)
     }
-    await placeManifest(version, root, { ...job, totals })
+    await placeManifest(version, { ...job, root, staging, totals })
     progress.phase('verify')
     await syncFilesystem(root, { signal })
     // Leased before READY: no evict can come between.
@@ -173,12 +176,20 @@ async function keepListing(
 
 async function placeManifest(
   version: Version,
-  root: string,
-  { cache, progress, totals }: Identified & { totals: FetchTotals },
+  {
+    cache,
+    progress,
+    root,
+    staging,
+    totals,
+  }: Identified & { root: string; staging: string; totals: FetchTotals },
 ): Promise<void> {
   if (!version.manifest) return
   const { entry, bytes } = version.manifest
-  await writeFileDurable(join(root, entry.path), bytes, { mode: cache.modes.data })
+  // Not beside its place: what a kill leaves of it must not stay among the data.
+  const staged = join(staging, 'manifest.whole')
+  await writeFileDurable(staged, bytes, { mode: cache.modes.data })
+  await renameDurable(staged, join(root, entry.path))
   totals.fetched.files++
   totals.fetched.bytes += bytes.length
   totals.checks.sha256 = (totals.checks.sha256 ?? 0) + 1

@@ -52,7 +52,9 @@ export async function lookAt(
     }
     const older = cache && (await findOlder(cache, identity))
     const scan = await scanVersion(version, { selection, older, places, signal })
-    const ready = cache ? (await listReady(cache, id)).some((r) => covers(r.selection, selection)) : false
+    const said = cache ? (await listReady(cache, id)).some((r) => covers(r.selection, selection)) : false
+    // Each file was looked for: one that somebody removed by hand is missing, whatever READY says.
+    const ready = said && scan.missing.count === 0
     return { url: source.url, id, path, kind: version.kind, digest: version.digest, ready, scan }
   } finally {
     await rm(scratch, { recursive: true, force: true })

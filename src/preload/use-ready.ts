@@ -1,4 +1,5 @@
-import { readDataset, touchDataset } from '../cache/datasets.ts'
+import { existsSync } from 'node:fs'
+import { folderOf, readDataset, touchDataset } from '../cache/datasets.ts'
 import { type HeldLease, pinDataset, takeLease } from '../cache/leases.ts'
 import { listReady, readReady } from '../cache/ready.ts'
 import type { Cache } from '../cache/types.ts'
@@ -26,7 +27,9 @@ export async function useReady(
   const lease = options.lease && (await (cache.readOnly ? tryHold : hold)(cache, id, options.lease))
   try {
     const ready = await readReady(cache, id, found.selection)
-    if (!ready || !(await readDataset(cache, id))) {
+    const dataset = ready && (await readDataset(cache, id))
+    // A folder that somebody removed by hand is not there, whatever READY says: it is fetched again.
+    if (!ready || !dataset || !existsSync(folderOf(cache, dataset))) {
       await lease?.giveBack()
       return undefined
     }

@@ -252,7 +252,7 @@ test('what root counts and hands over stays readable for the user of the cache',
   assert.equal(statSync(stateFile(cache, 'usage', dataset.id)).uid, 12_345)
 })
 
-test('sockets that killed processes left are swept, those of the living stay', async (t) => {
+test('sockets and half-written records that killed processes left are swept, those of the living stay', async (t) => {
   const cache = await makeCache(tempDir(t))
   const lease = await takeLease(cache, { dataset: '0123456789abcdef', owner: 'x', live: true })
   const dead = [
@@ -260,11 +260,13 @@ test('sockets that killed processes left are swept, those of the living stay', a
     ['locks', 'scratch-0123456789ab.1'],
     ['leases', 'lease-0123456789abcdef-0123456789ab.1'],
     ['locks', 'dataset-0123456789abcdef.0123456789ab.new'],
+    ['usage', '.0123456789abcdef.json.0123456789ab.tmp'],
+    ['reservations', '.0123456789abcdef.tmp'],
   ].map(([folder = '', name = '']) => path.join(cache.state, folder, name))
   for (const file of dead) {
     // As a kill leaves it: nobody listens.
     writeFileSync(file, '')
-    age(file, 1)
+    age(file, 2)
   }
   await evictTo(cache, 0)
   assert.deepEqual(

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -162,4 +162,31 @@ test('an evict in the middle of a preload takes nothing of it', async (t) => {
   )
   await evicting
   assert.deepEqual(treeOf(report.sources[0]?.path ?? ''), expectedTree(objects, 'packed/'))
+})
+
+test('a folder that somebody removed by hand is fetched again, and nobody believes in it meanwhile', async (t) => {
+  const dev = await withDevServer(t)
+  const objects = packedObjects([1000, 2000])
+  dev.seed(objects)
+  const cacheDir = tempDir(t)
+  const options = preloadOptions([`${dev.root}/packed/`], cacheDir)
+  const path = (await preload(options, contextFor(dev))).sources[0]?.path ?? ''
+  rmSync(join(path, 'train-000001.tar'))
+  const gap = await preload({ ...options, check: true }, contextFor(dev))
+  assert.deepEqual([gap.exit, gap.sources[0]?.missing?.first], [3, ['train-000001.tar']])
+  rmSync(path, { recursive: true })
+  const offline = { ...options, offline: true }
+  await assert.rejects(preload(offline, contextFor(dev)), (e) => isLongshoreError(e, 'OFFLINE_MISSING'))
+  let said: string[] = []
+  const phase = (name: string) => {
+    if (name === 'fetch')
+      said = readdirSync(join(cacheDir, '.longshore/ready'), { recursive: true, encoding: 'utf8' })
+  }
+  const again = await preload(options, contextFor(dev, { progress: { ...SILENT, phase } }))
+  assert.deepEqual(treeOf(again.sources[0]?.path ?? ''), expectedTree(objects, 'packed/'))
+  assert.deepEqual(
+    said.filter((name) => name.endsWith('.json')),
+    [],
+  )
+  assert.deepEqual(treeOf((await preload(offline, contextFor(dev))).sources[0]?.path ?? ''), treeOf(path))
 })
