@@ -2,6 +2,7 @@ import * as http from 'node:http'
 import * as https from 'node:https'
 import { Readable } from 'node:stream'
 import type { Agents } from './agent.ts'
+import { carriedOptions } from './get-command.ts'
 import { receiveBody, type Sink } from './receive.ts'
 import { TransportError } from './transport-error.ts'
 
@@ -48,7 +49,8 @@ export interface WireHandler {
 export function wireHandler(agents: Agents, options: { timeoutMs: number }): WireHandler {
   return {
     metadata: { handlerProtocol: 'http/1.1' },
-    handle: (request, handleOptions = {}) => exchange(agents, request, handleOptions, options.timeoutMs),
+    handle: (request, handleOptions = {}) =>
+      exchange(agents, request, carriedOptions(request) ?? handleOptions, options.timeoutMs),
     destroy: () => agents.close(),
     updateHttpClientConfig() {},
     httpHandlerConfigs: () => ({}),

@@ -1,6 +1,7 @@
 import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3'
 import { LongshoreError } from '../errors.ts'
 import type { Failure } from './failure.ts'
+import { sendGet } from './get-command.ts'
 import { commonInput } from './input.ts'
 import type { Sink } from './receive.ts'
 import type { Session } from './send.ts'
@@ -159,11 +160,7 @@ export async function getS3(
   }
   for (let again = false; ; again = true) {
     const call = { ...options, kind: 'GET', key }
-    const got = await session.send(
-      call,
-      (client, send) => client.send(new GetObjectCommand(input), send),
-      sink,
-    )
+    const got = await session.send(call, (client, send) => sendGet(client, input, send), sink)
     if (etag !== '' && bare(got.ETag ?? '') !== bare(etag)) throw changed(session, key)
     const check = whole ? verifyBytes(into, checksumsOf(got)) : 'size'
     if (check !== undefined) return { etag: got.ETag ?? '', check }
@@ -188,7 +185,7 @@ export async function getS3Document(
     try {
       const got = await session.send(
         { ...call, kind: 'GET', key, onFinal },
-        (client, send) => client.send(new GetObjectCommand(input), send),
+        (client, send) => sendGet(client, input, send),
         sink,
       )
       const bytes = sink.bytes ?? Buffer.alloc(0)
