@@ -1,11 +1,13 @@
 import type { Writable } from 'node:stream'
 import { catObject } from '../preload/cat-object.ts'
 import { createRun } from '../preload/run.ts'
-import type { CacheOptions } from './cache-options.ts'
+import type { CacheOptions, SpaceLimit } from './cache-options.ts'
 import type { CommandContext } from './context.ts'
 
 export interface CatOptions extends CacheOptions {
   source: string
+  maxSize?: SpaceLimit | undefined
+  minFree?: SpaceLimit | undefined
   /** The CLI's stdout, or a test's sink. */
   output: Writable
 }
@@ -21,10 +23,11 @@ export interface CatReport {
  * what was fetched until then is kept for the next one.
  */
 export async function cat(options: CatOptions, context: CommandContext): Promise<CatReport> {
-  const { cacheDir, cacheMode, source, output } = options
+  const { cacheDir, cacheMode, maxSize, minFree, source, output } = options
   const run = createRun(
     {
-      ...{ cacheDir, cacheMode, include: [], exclude: [], verify: 'checksum', makeRoom: false },
+      ...{ cacheDir, cacheMode, maxSize, minFree, include: [], exclude: [] },
+      ...{ verify: 'checksum', makeRoom: false },
       // Held while it is read; afterwards it is as old as its last use.
       ...{ lease: 0, pin: false, live: true, offline: false, readOnly: false },
     },

@@ -6,9 +6,10 @@ import { listReady } from '../cache/ready.ts'
 import type { Cache, DatasetIdentity } from '../cache/types.ts'
 import type { FileEntry } from '../fetch/entry.ts'
 import { bootId } from '../fs/boot-id.ts'
+import { canLink } from './can-link.ts'
 import { type ListedFile, readListing } from './listing.ts'
 import { readLocalManifest } from './local-manifest.ts'
-import { createMembership, hasSize, inDoubt } from './trust.ts'
+import { createMembership, inDoubt } from './trust.ts'
 
 /** The newest READY version of the same prefix but another digest: unchanged files are linked from it. */
 export interface OlderVersion {
@@ -54,7 +55,7 @@ export async function findOlder(cache: Cache, now: DatasetIdentity): Promise<Old
   const find = async (entry: FileEntry): Promise<string | undefined> => {
     const crc = entry.crc32?.toString(16).padStart(8, '0')
     const path = join(root, entry.path)
-    return crc && crcs.get(entry.name) === `${entry.size} ${crc}` && hasSize(path, entry.size)
+    return crc && crcs.get(entry.name) === `${entry.size} ${crc}` && canLink(path, entry.size)
       ? path
       : undefined
   }
@@ -99,7 +100,7 @@ function olderListed(listing: string, root: string, selections: readonly string[
       if (ended || !current || current.name !== entry.name || !current.member) return undefined
       if (current.size !== entry.size || current.etag !== entry.etag || entry.etag === '') return undefined
       const path = join(root, entry.path)
-      return hasSize(path, entry.size) ? path : undefined
+      return canLink(path, entry.size) ? path : undefined
     },
     async close() {
       await files.return(undefined)

@@ -141,3 +141,12 @@ test('a signal ends it while the reader is not reading', { timeout: 20_000 }, as
     await cat(whole, contextFor(dev))
   }
 })
+
+test('the limits of the cache hold for a single object too', async (t) => {
+  const dev = await withDevServer(t)
+  dev.seed({ 'o/a': noise('a', 5000) })
+  const options = { source: `${dev.root}/o/a`, output: collector(), cacheMode: 'private' } as const
+  const limited = { ...options, cacheDir: tempDir(t), maxSize: { bytes: 4000 } }
+  await assert.rejects(cat(limited, contextFor(dev)), (e) => isLongshoreError(e, 'OVER_LIMIT'))
+  assert.equal(limited.output.bytes().length, 0)
+})

@@ -9,6 +9,7 @@ import { journalFolder } from '../../src/cache/paths.ts'
 import { countUsage } from '../../src/cache/usage.ts'
 import { evict } from '../../src/commands/evict.ts'
 import { preload } from '../../src/commands/preload.ts'
+import { mayLink } from '../../src/preload/can-link.ts'
 import { inDoubt } from '../../src/preload/trust.ts'
 import { SILENT } from '../../src/progress.ts'
 import { withDevServer } from '../support/devserver.ts'
@@ -112,4 +113,13 @@ test('the listing of a shared cache can be read by whoever can read its data', a
   const journals = join(cacheDir, '.longshore/journals')
   const [id = ''] = readdirSync(journals)
   assert.equal(statSync(join(journals, id, 'listing')).mode & 0o777, 0o644)
+})
+
+test("room is planned for what can't be linked: another user's file, or one with too many names", () => {
+  const file = { uid: 7, nlink: 1 }
+  assert.equal(mayLink(file, { uid: 7, owned: true }), true)
+  assert.equal(mayLink(file, { uid: 8, owned: true }), false)
+  assert.equal(mayLink(file, { uid: 8, owned: false }), true)
+  assert.equal(mayLink(file, { uid: 0, owned: true }), true)
+  assert.equal(mayLink({ ...file, nlink: 65_000 }, { uid: 7, owned: true }), false)
 })

@@ -1,4 +1,4 @@
-import { CACHE_SPECS } from '../cache-specs.ts'
+import { CACHE_SPECS, LIMIT_SPECS } from '../cache-specs.ts'
 import { defineCommand } from '../command.ts'
 
 export const catCommand = defineCommand({
@@ -14,7 +14,7 @@ export const catCommand = defineCommand({
     'longshore cat s3://raw/imagenet/classes.txt',
     'longshore cat s3://packed/birds/v1/longshore.json | jq .splits',
   ],
-  specs: { ...CACHE_SPECS },
+  specs: { ...CACHE_SPECS, ...LIMIT_SPECS },
   async run({ words, values, context, output }) {
     const { cat } = await import('../../commands/cat.ts')
     await cat({ ...values, source: words[0] ?? '', output: output.bytes() }, context)
