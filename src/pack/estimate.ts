@@ -2,6 +2,7 @@ import type { Estimate } from '../commands/context.ts'
 import type { Desk } from './documents.ts'
 import { partSizeFor } from './parts.ts'
 import type { PlanHead } from './plan-schema.ts'
+import { WHOLE_BYTES } from './upload-shard.ts'
 
 /** Indexes and the result beside each shard, its slice before it. */
 const DOCUMENTS_A_SHARD = 4
@@ -21,7 +22,7 @@ export function estimatePack(
     const parts = Math.ceil(size / partSize)
     estimate.get += Math.max(objects, parts) + 3
     // A multipart upload is begun and completed by requests of its own.
-    estimate.put += DOCUMENTS_A_SHARD + (parts === 1 ? 1 : parts + 2)
+    estimate.put += DOCUMENTS_A_SHARD + (size <= WHOLE_BYTES ? 1 : parts + 2)
     estimate.bytes += size
   }
   if (options.desk.store.kind === 'local') estimate.disk = estimate.bytes

@@ -14,12 +14,12 @@ import { estimatePack } from './estimate.ts'
 import { fillShards } from './fill.ts'
 import { awaitPlan, checkSamePlan, findPlan, freezePlan, holdsOther } from './freeze.ts'
 import { linkSignal } from './link-signal.ts'
-import { makePlan, spoolFileList } from './make-plan.ts'
+import { type MakePlanOptions, makePlan, spoolFileList } from './make-plan.ts'
 import { namesBeside } from './names.ts'
 import { canonicalOptions, checkOptions } from './options.ts'
 import { type PlanHead, planKeys } from './plan-schema.ts'
 import { checkWhole, findManifest, finishedShards, LEFT_LIST, publish } from './publish.ts'
-import { lockDestination, openScratch, type Scratch } from './scratch.ts'
+import { lockDestination, openScratch, type Scratch, scratchError } from './scratch.ts'
 import { findSkipped } from './skipped.ts'
 import { sweepUploads } from './sweep-uploads.ts'
 import { type Task, taskFromEnv } from './task.ts'
@@ -105,10 +105,14 @@ export async function runPack(
 async function work(run: Run): Promise<PackReport> {
   const { options, context, desk, scratch, task } = run
   const { signal } = desk
+  const onDisk = (error: unknown): never => {
+    throw scratchError(error, scratch.path)
+  }
+  const planned = (about: MakePlanOptions): ReturnType<typeof makePlan> => makePlan(about).catch(onDisk)
   const list =
     options.filesFrom === undefined
       ? null
-      : await spoolFileList(options.filesFrom, { dir: scratch.path, signal })
+      : await spoolFileList(options.filesFrom, { dir: scratch.path, signal }).catch(onDisk)
   const canonical = canonicalOptions(options, list)
   const wanted = { options: canonical, sourceUrl: run.sourceUrl, destination: options.destination }
   const planning = { ...run, pack: options, canonical, dir: scratch.path, progress: context.progress, signal }
@@ -119,7 +123,7 @@ async function work(run: Run): Promise<PackReport> {
     await checkWhole(desk, published.manifest)
     const skipped = await findSkipped(desk, published.manifest)
     const skips = options.onChanged === 'skip'
-    const { plan } = await makePlan({ ...planning, asPlanned: skips ? skipped : undefined })
+    const { plan } = await planned({ ...planning, asPlanned: skips ? skipped : undefined })
     if (plan.source.listing !== published.manifest.source.listing) {
       const without = `a dataset without ${skipped?.size} objects that changed while it was packed (--on-changed skip)`
       const older = 'an older state of SRC: its objects have changed since it was packed'
@@ -132,7 +136,7 @@ async function work(run: Run): Promise<PackReport> {
   if (plan === undefined) {
     await checkNoShards(desk, options.destination)
     if (context.dryRun) {
-      const made = await makePlan(planning)
+      const made = await planned(planning)
       const estimate = estimatePack(made, { desk, partSize: context.partSize })
       return { ...report(run, made.plan, { packed: 0, kept: 0 }), estimate }
     }
@@ -145,7 +149,7 @@ async function work(run: Run): Promise<PackReport> {
         context.progress.warn(message, { path: options.destination })
       }
     }
-    plan ??= await freezePlan(desk, (await makePlan(planning)).plan, scratch.path)
+    plan ??= await freezePlan(desk, (await planned(planning)).plan, scratch.path)
   }
   checkSamePlan(plan, wanted)
   return await carryOut(run, plan, found)

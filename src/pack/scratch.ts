@@ -22,12 +22,12 @@ const STALE_MS = 3_600_000
  */
 export async function openScratch(env: Env): Promise<Scratch> {
   const base = join(await runtimeDir(env), 'scratch')
-  await mkdir(base, { recursive: true, mode: 0o700 })
-  await clearDead(base)
   const id = randomBytes(8).toString('hex')
   const making = join(base, `making-${id}`)
   const path = join(base, `sort-${id}`)
   try {
+    await mkdir(base, { recursive: true, mode: 0o700 })
+    await clearDead(base)
     await mkdir(making, { mode: 0o700 })
     // Locked first, named after: nobody ever sees a `sort-` folder of a living process without its lock.
     const lock = await acquireLock(making, 'owner', { wait: false })
@@ -41,7 +41,7 @@ export async function openScratch(env: Env): Promise<Scratch> {
     }
   } catch (error) {
     await rm(making, { recursive: true, force: true })
-    throw error
+    throw scratchError(error, base)
   }
 }
 
@@ -74,6 +74,19 @@ async function runtimeDir(env: Env): Promise<string> {
   throw new LongshoreError('LOCAL_IO', `${dir} belongs to someone else, or others may write to it`, {
     path: dir,
     hint: 'Set TMPDIR to a folder of your own.',
+  })
+}
+
+/** What a failed read or write of a temporary file means to a user; longshore's own errors stay as they are. */
+export function scratchError(error: unknown, path: string): unknown {
+  const code = errorCode(error)
+  if (error instanceof LongshoreError || code === undefined) return error
+  const full = code === 'ENOSPC' || code === 'EDQUOT'
+  const what = full ? 'no space for temporary files' : 'temporary files fail'
+  return new LongshoreError(full ? 'NO_SPACE' : 'LOCAL_IO', `${what} in ${path} (${code})`, {
+    path,
+    hint: 'Set TMPDIR to a folder on a larger disk.',
+    cause: error,
   })
 }
 

@@ -1,13 +1,16 @@
 import { crc32, crc32Combine } from '../checksum/crc32.ts'
 import type { IndexedSample } from '../formats/sample-index.ts'
 import type { UploadedPart } from '../s3/store.ts'
-import type { TransferDone } from '../transfer/types.ts'
+import { BLOCK_BYTES, type TransferDone } from '../transfer/types.ts'
 import { CLEAR_MS, clearUploads } from './clear-uploads.ts'
 import { type Desk, readObject } from './documents.ts'
 import { holdsOther } from './freeze.ts'
 import type { Gate } from './gate.ts'
 import { linkSignal } from './link-signal.ts'
 import { type PartsOptions, type ShardPart, shardParts } from './parts.ts'
+
+/** A shard up to this size is one PUT. It is held beside the engine's buffers, so it is no larger than a block. */
+export const WHOLE_BYTES = BLOCK_BYTES
 
 export interface UploadOptions extends PartsOptions {
   key: string
@@ -22,7 +25,7 @@ export interface UploadOptions extends PartsOptions {
 }
 
 /**
- * Moves a shard to DST: its parts as a multipart upload, or one PUT when it is one part. The name appears last and
+ * Moves a shard to DST: its parts as a multipart upload, or one PUT when it is small. The name appears last and
  * only where none was; a shard that is there already must have these bytes, else DEST_HOLDS_OTHER. A failure
  * leaves no open upload behind, unless the process is killed: then the next run clears it away.
  */
@@ -31,8 +34,8 @@ export async function uploadShard(
   samples: AsyncIterable<IndexedSample>,
   options: UploadOptions,
 ): Promise<void> {
-  const { key, size, partSize } = options
-  if (size <= partSize) return await uploadWhole(desk, samples, options)
+  const { key, size } = options
+  if (size <= WHOLE_BYTES) return await uploadWhole(desk, samples, options)
   if (options.mayBeOpen) await tryToClear(desk, key)
   // A lost answer leaves an upload that nobody knows the id of: looked for when the shard is through.
   let orphans = false
@@ -69,6 +72,7 @@ export async function uploadShard(
   }
 }
 
+/** Through memory, so that its sums are known and written down before it has its name. */
 async function uploadWhole(
   desk: Desk,
   samples: AsyncIterable<IndexedSample>,
@@ -76,17 +80,18 @@ async function uploadWhole(
 ): Promise<void> {
   const { engine, signal } = desk
   const { key, size } = options
+  const to = { kind: 'object' as const, store: engine.attach(desk.store), key, absent: true }
   for await (const part of shardParts(samples, options)) {
-    const to = { kind: 'object' as const, store: engine.attach(desk.store), key, absent: true }
+    const { number: id, length, pieces } = part
     await options.gate.enter(signal)
     try {
-      const done = await engine.move(
-        { id: part.number, length: part.length, pieces: part.pieces, to },
-        { signal },
-      )
-      options.onPart(part, done)
-      if (done.exists) await checkExisting(desk, key, size, done.crc32)
-      await options.beforeName({ crc32: done.crc32, blockCrcs: done.blockCrcs })
+      const got = await engine.move({ id, length, pieces, to: { kind: 'memory' } }, { signal })
+      options.onPart(part, got)
+      await options.beforeName(got)
+      const { body: bytes = new Uint8Array(0) } = got
+      const all = [{ kind: 'bytes' as const, at: 0, length, bytes }]
+      const done = await engine.move({ id, length, pieces: all, to }, { signal })
+      if (done.exists) await checkExisting(desk, key, size, got.crc32)
     } finally {
       options.gate.leave()
     }

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { LongshoreError } from '../../src/errors.ts'
+import { scratchError } from '../../src/pack/scratch.ts'
 import { withDevServer } from '../support/devserver.ts'
 import { tempDir } from '../support/tmp.ts'
 import { assertSame, packInto, readBucket, readTree, sampleObjects, unpack, writeTree } from './pack-into.ts'
@@ -151,4 +153,13 @@ test('nothing is written when something cannot be packed; skipped, it is listed 
   const { manifest } = await unpack(files)
   assert.equal(manifest.leftCount, 3)
   assert.equal(report.leftList, '.longshore/left.jsonl')
+})
+
+test('temporary files that find no space are named, with the mend', () => {
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+  const told = scratchError(full, '/tmp/x')
+  assert.ok(told instanceof LongshoreError)
+  assert.deepEqual([told.code, told.path], ['NO_SPACE', '/tmp/x'])
+  assert.match(told.hint ?? '', /TMPDIR/)
+  assert.equal(scratchError(told, '/tmp/y'), told)
 })

@@ -160,6 +160,21 @@ test('--on-changed skip leaves out what changed, with its sample, lists it and e
   )
 })
 
+test('no shard has its name before its record: what changes after a cut can still be left out', async (t) => {
+  const objects = sampleObjects(10, 500)
+  const server = await serve(t, objects)
+  const fails = server.server.faults.add({
+    match: { operation: 'PutObject', key: /\.idx$/ },
+    do: { kind: 'status', status: 403, code: 'AccessDenied' },
+  })
+  await assert.rejects(packInto(t, places(server), { server }), { code: 'ACCESS_DENIED' })
+  fails()
+  assert.ok(![...readBucket(server, 'v1/').keys()].some((key) => key.endsWith('.tar')))
+  server.server.objects.delete(server.bucket, 'raw/c0/bild 0/ü.cls')
+  const report = await packInto(t, { ...places(server), onChanged: 'skip' }, { server })
+  assert.deepEqual([report.exit, report.leftCount], [3, 2])
+})
+
 test('run again, a dataset that left out what changed is recognised, until more has changed', async (t) => {
   const { server, options } = await halfPacked(t)
   server.server.objects.put(server.bucket, 'raw/a.bin', noise(100, 77))
