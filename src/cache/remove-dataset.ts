@@ -3,14 +3,13 @@ import { dirname } from 'node:path'
 import { LongshoreError } from '../errors.ts'
 import { errorCode } from '../fs/error-code.ts'
 import { folderOf, readDataset } from './datasets.ts'
-import { deleteTree } from './delete-tree.ts'
 import { adoptLinks } from './evict-policy.ts'
 import { readHolds, whyHeld } from './leases.ts'
 import { lockCache, lockDataset } from './locks.ts'
 import { journalFolder, stagingFolder } from './paths.ts'
 import { dropReadyFolder, listReady, withdrawReady, writeReady } from './ready.ts'
 import { recordIds, removeRecord } from './records.ts'
-import { moveToTrash } from './trash.ts'
+import { deleteTrash, moveToTrash } from './trash.ts'
 import type { Cache } from './types.ts'
 import { type DatasetUsage, readUsage, writeUsage } from './usage.ts'
 
@@ -69,7 +68,7 @@ export async function removeDataset(
       })
     }
     if (path === folderOf(cache, dataset)) await handOver(cache, id)
-    if (trash !== undefined) await deleteTree(trash, options)
+    if (trash !== undefined) await deleteTrash(cache, trash, options)
   }
 }
 

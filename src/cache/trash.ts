@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { readdir, rename } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { Amount } from '../fs/amount.ts'
 import { syncDir } from '../fs/durable.ts'
 import { errorCode } from '../fs/error-code.ts'
 import { deleteTree } from './delete-tree.ts'
+import { measureTree } from './measure-tree.ts'
 import type { Cache } from './types.ts'
 
 /**
@@ -35,11 +36,42 @@ export async function emptyTrash(
   const freed: Amount = { files: 0, bytes: 0 }
   for (const name of await readdir(join(cache.state, 'trash'))) {
     if (!NAME.test(name)) continue
-    const part = await deleteTree(join(cache.state, 'trash', name), options)
+    const part = await deleteTrash(cache, join(cache.state, 'trash', name), options)
     freed.files += part.files
     freed.bytes += part.bytes
   }
   return freed
+}
+
+/** Deletes one piece of trash. What may not be deleted is named and stays, counted: the rest of the cache goes on. */
+export async function deleteTrash(
+  cache: Cache,
+  path: string,
+  options: { signal?: AbortSignal | undefined } = {},
+): Promise<Amount> {
+  try {
+    return await deleteTree(path, options)
+  } catch (error) {
+    const code = errorCode(error) ?? ''
+    if (!['EACCES', 'EPERM'].includes(code)) throw error
+    const at = error instanceof Error && 'path' in error ? String(error.path) : path
+    cache.warn(`evicted, but not all of it can be deleted: ${at}: ${code}`, {
+      path: at,
+      hint: 'another user put it there: remove it as that user, or evict as root',
+    })
+    await recount(cache, path)
+    return { files: 0, bytes: 0 }
+  }
+}
+
+/** The name says what it takes: what went already must not count against the limits for ever. */
+async function recount(cache: Cache, path: string): Promise<void> {
+  try {
+    const { bytes } = await measureTree(path, { shared: 'whole' })
+    if (!basename(path).startsWith(`${bytes}-`)) await moveToTrash(cache, path, bytes)
+  } catch {
+    // It can't even be looked into: it counts as it did.
+  }
 }
 
 /** bytes that the trash takes at most */

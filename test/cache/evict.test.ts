@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
+  chmodSync,
   chownSync,
   existsSync,
   linkSync,
@@ -275,4 +276,35 @@ test('sockets and half-written records that killed processes left are swept, tho
   )
   assert.equal((await readHolds(cache)).size, 1)
   await lease.release()
+})
+
+test('what another user left among the data stays in the trash by name, and keeps nothing else from going', async (t) => {
+  const dir = tempDir(t)
+  const cache = await makeCache(dir)
+  const odd = await makeDataset(cache, 'odd', { idle: 9 })
+  await makeDataset(cache, 'next', { idle: 5 })
+  const foreign = path.join(folderOf(cache, odd), '__pycache__')
+  mkdirSync(foreign)
+  writeFileSync(path.join(foreign, 'x'), 'x')
+  if (process.getuid?.() === 0) {
+    // Root may remove everything: the test becomes somebody who may not.
+    for (const name of ['', ...readdirSync(dir, { recursive: true, encoding: 'utf8' })]) {
+      if (!name.includes('__pycache__')) chownSync(path.join(dir, name), 12_345, 12_345)
+    }
+    process.seteuid?.(12_345)
+    t.after(() => process.seteuid?.(0))
+  } else chmodSync(foreign, 0o500)
+  const warned: string[] = []
+  cache.warn = (message) => warned.push(message)
+  for (const evicted of [2, 0]) {
+    const result = await evictTo(cache, 0)
+    assert.equal(result.evicted.length, evicted)
+    assert.match(warned.pop() ?? '', /__pycache__\/x: E/)
+  }
+  assert.deepEqual(await ids(cache), [])
+  const [left = ''] = readdirSync(path.join(cache.state, 'trash'))
+  assert.match(left, /^1-/, 'it counts as what is left of it')
+  assert.deepEqual(Object.keys(tree(path.join(cache.state, 'trash', left))), ['__pycache__/x'])
+  process.seteuid?.(process.getuid?.() ?? 0)
+  if (process.getuid?.() !== 0) chmodSync(path.join(cache.state, 'trash', left, '__pycache__'), 0o700)
 })
