@@ -13,6 +13,7 @@ import { type Desk, readList, readRecord, writeList } from './documents.ts'
 import { eachOf } from './each-of.ts'
 import { holdsOther } from './freeze.ts'
 import { type LeftOut, type PlanHead, planKeys, resultSchema, type ShardResult } from './plan-schema.ts'
+import { splitTotals } from './split-totals.ts'
 
 /** Its name at DST. */
 export const LEFT_LIST = '.longshore/left.jsonl'
@@ -80,17 +81,7 @@ export async function publish(
     layout: 'tar',
     options: plan.options,
     source: plan.source,
-    splits: plan.splits.map(({ name, seed }) => {
-      const own = shards.filter(({ split }) => split === name)
-      const samples = own.reduce((sum, shard) => sum + shard.samples, 0)
-      return {
-        name,
-        seed,
-        shards: own.length,
-        samples,
-        bytes: own.reduce((sum, shard) => sum + shard.size, 0),
-      }
-    }),
+    splits: splitTotals(plan.splits, shards),
     classes: null,
     shards,
     left: [...plan.left.first, ...changed].slice(0, LEFT_LIMIT),

@@ -21,6 +21,7 @@ import { type PlanHead, planKeys } from './plan-schema.ts'
 import { checkWhole, findManifest, finishedShards, LEFT_LIST, publish } from './publish.ts'
 import { lockDestination, openScratch, type Scratch, scratchError } from './scratch.ts'
 import { findSkipped } from './skipped.ts'
+import { splitTotals } from './split-totals.ts'
 import { sweepUploads } from './sweep-uploads.ts'
 import { type Task, taskFromEnv } from './task.ts'
 
@@ -213,19 +214,7 @@ function report(
   const requests = { ...stats.requests }
   for (const [kind, times] of Object.entries(run.counts)) requests[kind] = (requests[kind] ?? 0) + times
   const leftCount = manifest?.leftCount ?? plan.left.count
-  const splits =
-    manifest?.splits ??
-    plan.splits.map(({ name, seed }) => {
-      const own = plan.shards.filter(({ split }) => split === name)
-      const samples = own.reduce((sum, shard) => sum + shard.samples, 0)
-      return {
-        name,
-        seed,
-        shards: own.length,
-        samples,
-        bytes: own.reduce((sum, shard) => sum + shard.size, 0),
-      }
-    })
+  const splits = manifest?.splits ?? splitTotals(plan.splits, plan.shards)
   return {
     destination: run.options.destination,
     manifest: done.published?.sha256,
