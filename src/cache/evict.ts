@@ -1,3 +1,4 @@
+import { isLongshoreError } from '../errors.ts'
 import { freeSpace } from '../fs/space.ts'
 import { type Candidate, chooseVictim, withoutVictim } from './evict-policy.ts'
 import { dropEndedLeases, readHolds, whyHeld } from './leases.ts'
@@ -59,6 +60,7 @@ export async function evictToBounds(cache: Cache, request: EvictRequest): Promis
     cleaned,
   }
   const options = { now: Date.now(), maxAge: request.maxAge, grace: request.grace }
+  let failed: unknown
   for (;;) {
     signal?.throwIfAborted()
     const { victim, held } = chooseVictim(candidates, level, bounds, options)
@@ -68,7 +70,14 @@ export async function evictToBounds(cache: Cache, request: EvictRequest): Promis
       break
     }
     const left = withoutVictim(candidates, victim)
-    const removed = dryRun ? 'removed' : await removeDataset(cache, found, { signal })
+    const removed = dryRun
+      ? 'removed'
+      : await removeDataset(cache, found, { signal }).catch((error: unknown) => {
+          if (!isLongshoreError(error, 'LOCAL_IO')) throw error
+          // Told in the end: what can't go must not keep the others from going.
+          failed ??= error
+          return error.message
+        })
     if (removed !== 'removed' && removed !== 'gone') {
       const why = removed
       candidates = candidates.map((c) => (c.id === victim.id ? { ...c, held: why } : c))
@@ -84,6 +93,7 @@ export async function evictToBounds(cache: Cache, request: EvictRequest): Promis
     result.evicted.push(item)
     request.onEvicted?.(item)
   }
+  if (failed !== undefined) throw failed
   result.after = level.used
   result.free = level.free
   result.withinLimits = withinBounds(request.bounds, level)

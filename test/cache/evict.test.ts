@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { folderOf, listDatasets, touchDataset } from '../../src/cache/datasets.ts'
@@ -24,6 +24,7 @@ import { journalFolder, stagingFolder, stateFile } from '../../src/cache/paths.t
 import { listReady, readReady } from '../../src/cache/ready.ts'
 import type { Cache } from '../../src/cache/types.ts'
 import { countUsage } from '../../src/cache/usage.ts'
+import { isLongshoreError } from '../../src/errors.ts'
 import { tempDir } from '../support/tmp.ts'
 import { age, HOUR, makeCache, makeDataset, tree } from './support.ts'
 
@@ -38,6 +39,15 @@ async function ids(cache: Cache): Promise<string[]> {
   const found: string[] = []
   for await (const dataset of listDatasets(cache)) found.push(dataset.id)
   return found.sort()
+}
+
+/** Root may remove everything: the test becomes a user who owns the folder but for what is named `foreign`. */
+function becomeUser(t: TestContext, dir: string, foreign: string): void {
+  for (const name of ['', ...readdirSync(dir, { recursive: true, encoding: 'utf8' })]) {
+    if (!name.includes(foreign)) chownSync(path.join(dir, name), 12_345, 12_345)
+  }
+  process.seteuid?.(12_345)
+  t.after(() => process.seteuid?.(0))
 }
 
 /** READY is never said of a version that is not whole, and what has no record has no file. */
@@ -286,14 +296,8 @@ test('what another user left among the data stays in the trash by name, and keep
   const foreign = path.join(folderOf(cache, odd), '__pycache__')
   mkdirSync(foreign)
   writeFileSync(path.join(foreign, 'x'), 'x')
-  if (process.getuid?.() === 0) {
-    // Root may remove everything: the test becomes somebody who may not.
-    for (const name of ['', ...readdirSync(dir, { recursive: true, encoding: 'utf8' })]) {
-      if (!name.includes('__pycache__')) chownSync(path.join(dir, name), 12_345, 12_345)
-    }
-    process.seteuid?.(12_345)
-    t.after(() => process.seteuid?.(0))
-  } else chmodSync(foreign, 0o500)
+  if (process.getuid?.() === 0) becomeUser(t, dir, '__pycache__')
+  else chmodSync(foreign, 0o500)
   const warned: string[] = []
   cache.warn = (message) => warned.push(message)
   for (const evicted of [2, 0]) {
@@ -307,4 +311,18 @@ test('what another user left among the data stays in the trash by name, and keep
   assert.deepEqual(Object.keys(tree(path.join(cache.state, 'trash', left))), ['__pycache__/x'])
   process.seteuid?.(process.getuid?.() ?? 0)
   if (process.getuid?.() !== 0) chmodSync(path.join(cache.state, 'trash', left, '__pycache__'), 0o700)
+})
+
+test('a dataset that can not be taken away is an error in the end; the others go first', async (t) => {
+  const dir = tempDir(t)
+  const cache = await makeCache(dir)
+  await makeDataset(cache, 'stuck/odd', { idle: 9 })
+  const next = await makeDataset(cache, 'next', { idle: 5 })
+  const parent = path.join(cache.root, 'aws/data/stuck')
+  chmodSync(parent, 0o555)
+  if (process.getuid?.() === 0) becomeUser(t, dir, 'stuck')
+  await assert.rejects(evictTo(cache, 0), (e) => isLongshoreError(e, 'LOCAL_IO') && /stuck/.test(e.message))
+  assert.equal(existsSync(folderOf(cache, next)), false)
+  process.seteuid?.(process.getuid?.() ?? 0)
+  chmodSync(parent, 0o755)
 })
