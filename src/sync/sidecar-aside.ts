@@ -1,6 +1,8 @@
 export interface Aside {
-  /** Starts `work`, unless some is still under way. Throws what earlier work failed with. */
+  /** Starts `work`, unless some is still under way. */
   start(work: () => Promise<void>): void
+  /** Throws what earlier work failed with. */
+  check(): void
   /** Waits for what is under way. Throws what it failed with. */
   end(): Promise<void>
 }
@@ -9,9 +11,12 @@ export interface Aside {
 export function createAside(onFailed: () => void): Aside {
   let work: Promise<void> | undefined
   let failed: { error: unknown } | undefined
+  const check = (): void => {
+    if (failed !== undefined) throw failed.error
+  }
   return {
+    check,
     start(begin) {
-      if (failed !== undefined) throw failed.error
       work ??= begin()
         .catch((error: unknown) => {
           failed = { error }
@@ -23,7 +28,7 @@ export function createAside(onFailed: () => void): Aside {
     },
     async end() {
       await work
-      if (failed !== undefined) throw failed.error
+      check()
     },
   }
 }

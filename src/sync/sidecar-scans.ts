@@ -105,6 +105,8 @@ export function runScans(options: ScansOptions): Scans {
     const asked = AbortSignal.any([signal, drain.ask])
     for (;;) {
       signal.throwIfAborted()
+      copying.check()
+      owning.check()
       if (ending === undefined && (options.once || drain.ask.aborted)) {
         ending = { since: performance.now(), passes: 0 }
       }
