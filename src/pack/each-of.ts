@@ -9,16 +9,19 @@ export async function eachOf<T>(
 ): Promise<void> {
   const running = new Set<Promise<void>>()
   const failures: unknown[] = []
-  for await (const item of items) {
-    const one: Promise<void> = work(item)
-      .catch((error: unknown) => {
-        failures.push(error)
-      })
-      .finally(() => running.delete(one))
-    running.add(one)
-    if (running.size >= limit) await Promise.race(running)
-    if (failures.length > 0) break
+  try {
+    for await (const item of items) {
+      const one: Promise<void> = work(item)
+        .catch((error: unknown) => {
+          failures.push(error)
+        })
+        .finally(() => running.delete(one))
+      running.add(one)
+      if (running.size >= limit) await Promise.race(running)
+      if (failures.length > 0) break
+    }
+  } finally {
+    await Promise.all(running)
   }
-  await Promise.all(running)
   if (failures.length > 0) throw failures[0]
 }

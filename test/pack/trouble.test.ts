@@ -26,6 +26,13 @@ const LARGE: Objects = new Map([
   ...Array.from({ length: 40 }, (_, i): [string, Buffer] => [`s${i}.bin`, noise(450_000 + i, i + 2)]),
 ])
 const SHARDS = { shardSize: 20 * MIB, shuffle: false } as const
+/** Two shards, the first of two parts. */
+const MEDIUM: Objects = new Map([
+  ['a.bin', noise(9 * MIB + 17, 1)],
+  ['a.json', Buffer.from('{}')],
+  ...Array.from({ length: 8 }, (_, i): [string, Buffer] => [`s${i}.bin`, noise(450_000 + i, i + 2)]),
+])
+const TWO_SHARDS = { shardSize: 10 * MIB, shuffle: false } as const
 
 test('a shard of many parts holds every object, also one that spans them', async (t) => {
   const server = await serve(t, LARGE)
@@ -98,15 +105,17 @@ test('stopped at any moment and run again: the same bytes, finished shards kept,
 })
 
 test('an upload that a killed run left open is cleared away by the next', async (t) => {
-  const server = await serve(t, LARGE)
+  const server = await serve(t, MEDIUM)
   const fails = server.server.faults.add({
     match: { operation: ['CompleteMultipartUpload', 'AbortMultipartUpload'] },
     do: { kind: 'status', status: 403, code: 'AccessDenied' },
   })
-  await assert.rejects(packInto(t, { ...SHARDS, ...places(server) }, { server }), { code: 'ACCESS_DENIED' })
+  await assert.rejects(packInto(t, { ...TWO_SHARDS, ...places(server) }, { server }), {
+    code: 'ACCESS_DENIED',
+  })
   fails()
   assert.ok(server.server.objects.uploads(server.bucket).length > 0)
-  await packInto(t, { ...SHARDS, ...places(server) }, { server })
+  await packInto(t, { ...TWO_SHARDS, ...places(server) }, { server })
   assert.deepEqual(server.server.objects.uploads(server.bucket), [])
 })
 
@@ -148,7 +157,7 @@ test('--on-changed skip leaves out what changed, with its sample, lists it and e
   const report = await packInto(t, { ...options, onChanged: 'skip' }, { server })
   assert.equal(report.exit, 3)
   const { manifest, members } = await unpack(readBucket(server, 'v1/'))
-  const rest = new Map([...LARGE].filter(([key]) => !['a.bin', 'a.json', 's3.bin'].includes(key)))
+  const rest = new Map([...MEDIUM].filter(([key]) => !['a.bin', 'a.json', 's3.bin'].includes(key)))
   assertSame(members, rest)
   assert.deepEqual(
     manifest.left.toSorted((a, b) => (a.key < b.key ? -1 : 1)),
@@ -240,8 +249,8 @@ async function serve(t: Cleanup, objects: Objects): Promise<TestServer> {
 
 /** A plan is frozen and no shard is there: the reads failed. */
 async function halfPacked(t: Cleanup) {
-  const server = await serve(t, LARGE)
-  const options = { ...SHARDS, ...places(server) }
+  const server = await serve(t, MEDIUM)
+  const options = { ...TWO_SHARDS, ...places(server) }
   const fails = server.server.faults.add({
     match: { operation: 'GetObject', key: /^raw\// },
     do: { kind: 'status', status: 403, code: 'AccessDenied' },
