@@ -46,7 +46,27 @@ export async function makeClient(about: {
     return makeClient({ ...about, region: FALLBACK_REGION })
   }
   addMiddleware(client, learned)
+  limitCredentials(client, settings.timeoutMs)
   return client
+}
+
+/** The SDK waits for a provider (a process, STS, a metadata service) as long as that pleases: it gets a deadline. */
+function limitCredentials(client: S3Client, timeoutMs: number): void {
+  const provide = client.config.credentials
+  const inTime: typeof provide = (options) =>
+    new Promise((resolve, reject) => {
+      const silent = Object.assign(new Error(`their provider has not answered for ${timeoutMs / 1000} s`), {
+        name: 'CredentialsProviderError',
+      })
+      const timer = setTimeout(() => reject(silent), timeoutMs)
+      const done = () => clearTimeout(timer)
+      provide(options).then(resolve, reject).finally(done)
+    })
+  client.config.credentials = Object.assign(inTime, {
+    memoized: true,
+    configBound: true,
+    attributed: true,
+  })
 }
 
 export function usesPathStyle(bucket: string, settings: S3Settings): boolean {

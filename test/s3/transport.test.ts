@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import * as http from 'node:http'
 import * as net from 'node:net'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { judge } from '../../src/s3/failure.ts'
 import { openStore } from '../../src/s3/open.ts'
 import { S3_DEFAULTS, type S3Settings } from '../../src/s3/settings.ts'
 import type { ObjectStore } from '../../src/s3/store.ts'
 import { withDevServer } from '../support/devserver.ts'
+import { tempDir } from '../support/tmp.ts'
 
 const env = { AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b', AWS_REGION: 'us-east-1' }
 
@@ -121,4 +124,21 @@ test('a refusal that is not about checksums does not end them', async (t) => {
   await store.put({ key: 'a', body: Buffer.from('bytes') })
   const got = await store.getInto({ key: 'a', offset: 0, size: 5, etag: '' }, Buffer.alloc(5))
   assert.equal(got.check, 'crc32')
+})
+
+test('a provider of credentials that never answers is an error, not a hang', async (t) => {
+  const home = tempDir(t)
+  writeFileSync(join(home, 'config'), '[profile slow]\ncredential_process = sleep 3\n')
+  // The SDK's own providers read the environment of the process.
+  const before = process.env.AWS_CONFIG_FILE
+  process.env.AWS_CONFIG_FILE = join(home, 'config')
+  t.after(() => {
+    if (before === undefined) delete process.env.AWS_CONFIG_FILE
+    else process.env.AWS_CONFIG_FILE = before
+  })
+  const settings = { profile: 'slow', region: 'us-east-1', timeoutMs: 200, retries: 0 }
+  await assert.rejects((await storeAt(t, 9, settings)).head('k'), {
+    code: 'NO_CREDENTIALS',
+    message: /has not answered for 0\.2 s/,
+  })
 })
