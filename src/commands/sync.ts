@@ -4,6 +4,7 @@ import { createDrain, type Drain } from '../sync/drain.ts'
 import { runSidecar, type SidecarOptions, type SidecarResult } from '../sync/sidecar.ts'
 import { estimateSync } from '../sync/sidecar-estimate.ts'
 import { matchPaths } from '../sync/sidecar-globs.ts'
+import { checkHome } from '../sync/sidecar-home.ts'
 import { openRemote } from '../sync/sidecar-remote.ts'
 import { runChild } from './child.ts'
 import type { CommandContext, Estimate } from './context.ts'
@@ -96,7 +97,11 @@ export async function sync(options: SyncOptions, context: CommandContext): Promi
     const { keepLast, keepEvery, once } = options
     const { progress, partSize } = context
     const side = { ...rules, keepLast, keepEvery, once, progress, partSize, log: remote.log, conditional }
-    if (options.command !== undefined) return await alongside(options.command, side)
+    if (options.command !== undefined) {
+      // Its owner may be about to end: this job would train on without a sidecar.
+      await checkHome(dir)
+      return await alongside(options.command, side)
+    }
     const result = await until(side)
     return done(result, { exit: isDrained(result) ? 0 : 75 })
   } finally {

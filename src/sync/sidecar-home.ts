@@ -2,7 +2,7 @@ import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LongshoreError } from '../errors.ts'
 import { errorCode } from '../fs/error-code.ts'
-import { acquireLock, type Lock } from '../fs/lock.ts'
+import { acquireLock, isLocked, type Lock } from '../fs/lock.ts'
 import { STATE_FOLDER } from '../manifest/checkpoint.ts'
 
 export interface Home {
@@ -39,10 +39,7 @@ export function createHome(dir: string): Home {
       await lock?.release()
       lock = await acquireLock(stateDir, 'sync', { wait: false, signal })
       if (lock === undefined) {
-        throw new LongshoreError('LOCKED', `another longshore sync is at work on ${dir}`, {
-          path: dir,
-          hint: 'One sidecar a folder: stop the other one, or give each its own folder.',
-        })
+        throw locked(dir)
       }
       inode = now
       return 'new'
@@ -52,6 +49,18 @@ export function createHome(dir: string): Home {
       lock = undefined
     },
   }
+}
+
+/** Throws LOCKED when another sidecar is at work on DIR now. Takes nothing; a DIR that is missing is free. */
+export async function checkHome(dir: string): Promise<void> {
+  if (await isLocked(join(dir, STATE_FOLDER), 'sync')) throw locked(dir)
+}
+
+function locked(dir: string): LongshoreError {
+  return new LongshoreError('LOCKED', `another longshore sync is at work on ${dir}`, {
+    path: dir,
+    hint: 'One sidecar a folder: stop the other one, or give each its own folder.',
+  })
 }
 
 function unusable(path: string, error: unknown): LongshoreError {

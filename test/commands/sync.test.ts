@@ -144,13 +144,18 @@ test('a signal is for CMD: what it saves on SIGTERM is committed before longshor
   assert.equal((await restore(server, tempDir(t))).checkpoint?.name, 'c-9')
 })
 
-test('a second sidecar on the folder exits 6 and says what to do; the first one goes on', async (t) => {
+test('a second sidecar on the folder exits 6 and starts no CMD; the first one goes on', async (t) => {
   const server = await withDevServer(t)
   const dir = tempDir(t)
   const first = start(server, dir, [])
   putTree(dir, { 'c-1/a': 'one' })
   await first.says(committed('c-1'))
   await assert.rejects(syncHere(server, dir), { code: 'LOCKED', exit: 6 })
+  // Not hours of training beside a sidecar that may write elsewhere, or is about to end.
+  const command = ['touch', join(dir, 'started')]
+  const beside = syncHere(server, dir, { once: false, command, drainTimeout: 1000 })
+  await assert.rejects(beside, { code: 'LOCKED', exit: 6 })
+  assert.equal(existsSync(join(dir, 'started')), false)
   first.child.kill('SIGTERM')
   assert.equal((await first.done).code, 0)
 })
