@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { access, chmod, constants, lstat, mkdir, readFile, rm, stat } from 'node:fs/promises'
+import { access, chmod, constants, lstat, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { LongshoreError } from '../errors.ts'
 import { linkDurable, syncDir, writeFileDurable } from '../fs/durable.ts'
 import { errorCode } from '../fs/error-code.ts'
 import { makeFolder } from '../fs/make-folder.ts'
+import { makePath } from '../fs/make-path.ts'
 import { filesystemOf } from '../fs/space.ts'
 import type { Progress } from '../progress.ts'
 import { STATE_DIR, STATE_FOLDERS } from './paths.ts'
@@ -159,7 +160,7 @@ async function makeCache(root: string, state: string, mode: CacheMode): Promise<
     () => false,
   )
   if (!there) {
-    await mkdir(dirname(root), { recursive: true })
+    await makePath(dirname(root))
     await makeFolder(cache, root)
   }
   for (const folder of STATE_FOLDERS) await makeFolder(cache, join(state, folder))

@@ -1,5 +1,6 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makePath } from '../fs/make-path.ts'
 import { noise } from './make-files.ts'
 
 /** bytes: the optimizer's file is above the size from which files go up in parts. */
@@ -11,7 +12,7 @@ export const MARKER = 'DONE'
 /** Writes one checkpoint of a pretended training run. Returns its folder's name. */
 export async function writeCheckpoint(dir: string, step: number): Promise<string> {
   const name = `checkpoint-${step}`
-  await mkdir(join(dir, name), { recursive: true })
+  await makePath(join(dir, name))
   for (const [file, size] of Object.entries(FILES))
     await writeFile(join(dir, name, file), noise(`${name}/${file}`, size))
   await writeFile(join(dir, name, 'state.json'), `${JSON.stringify({ step })}\n`)

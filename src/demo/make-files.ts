@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { makePath } from '../fs/make-path.ts'
 
 /** Files of one folder; more of them make every filesystem slow. */
 const FOLDER_FILES = 500
@@ -21,7 +22,7 @@ export async function makeFiles(
     await Promise.all(
       numbers.map(async (i) => {
         const { path, body } = fileOf(dir, i)
-        await mkdir(dirname(path), { recursive: true })
+        await makePath(dirname(path))
         await writeFile(path, body)
         written += body.length
         options.onFile(body.length)

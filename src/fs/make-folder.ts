@@ -1,5 +1,6 @@
-import { chmod, mkdir } from 'node:fs/promises'
+import { chmod } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { makePath } from './make-path.ts'
 
 /** Permission bits of what is made: folders, state files, data files. */
 export interface Modes {
@@ -13,7 +14,7 @@ export interface Modes {
  * keep theirs. Durable only with the parent's sync.
  */
 export async function makeFolder(owner: { modes: Modes }, path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true })
+  const first = await makePath(path)
   if (first === undefined) return
   for (let at = path; ; at = dirname(at)) {
     await chmod(at, owner.modes.dir)

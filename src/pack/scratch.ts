@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { LongshoreError } from '../errors.ts'
 import { errorCode } from '../fs/error-code.ts'
 import { acquireLock, type Lock } from '../fs/lock.ts'
+import { makePath } from '../fs/make-path.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -26,7 +27,7 @@ export async function openScratch(env: Env): Promise<Scratch> {
   const making = join(base, `making-${id}`)
   const path = join(base, `sort-${id}`)
   try {
-    await mkdir(base, { recursive: true, mode: 0o700 })
+    await makePath(base, { mode: 0o700 })
     await clearDead(base)
     await mkdir(making, { mode: 0o700 })
     // Locked first, named after: nobody ever sees a `sort-` folder of a living process without its lock.
@@ -51,7 +52,7 @@ export async function lockDestination(
   options: { env: Env; signal: AbortSignal; onWait: () => void },
 ): Promise<Lock | undefined> {
   const dir = join(await runtimeDir(options.env), 'locks')
-  await mkdir(dir, { recursive: true, mode: 0o700 })
+  await makePath(dir, { mode: 0o700 })
   const name = `pack-${createHash('sha256').update(url).digest('hex').slice(0, 32)}`
   return acquireLock(dir, name, { wait: true, signal: options.signal, onWait: options.onWait })
 }
@@ -61,7 +62,7 @@ async function runtimeDir(env: Env): Promise<string> {
   const uid = process.getuid?.() ?? 0
   const dir = join(env.TMPDIR || tmpdir(), `longshore-${uid}`)
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 })
+    await makePath(dir, { mode: 0o700 })
     const stats = await lstat(dir)
     if (stats.isDirectory() && stats.uid === uid && (stats.mode & 0o022) === 0) return dir
   } catch (cause) {

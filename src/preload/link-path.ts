@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { lstat, mkdir, rename, rm, symlink } from 'node:fs/promises'
+import { lstat, rename, rm, symlink } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { LongshoreError } from '../errors.ts'
 import { diskError } from '../fs/disk-error.ts'
 import { syncDir } from '../fs/durable.ts'
+import { makePath } from '../fs/make-path.ts'
 
 /** Refuses, before any transfer, a --link that would take the place of something that is no symbolic link. */
 export async function checkLinkPath(link: string): Promise<void> {
@@ -20,7 +21,7 @@ export async function swapLink(link: string, target: string): Promise<void> {
   const path = resolve(link)
   const temp = `${path}.${randomBytes(6).toString('hex')}`
   try {
-    await mkdir(dirname(path), { recursive: true })
+    await makePath(dirname(path))
     await symlink(target, temp)
     try {
       await rename(temp, path)

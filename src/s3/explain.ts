@@ -1,5 +1,5 @@
 import { type ErrorCode, LongshoreError } from '../errors.ts'
-import { type Failure, isTlsRefusal } from './failure.ts'
+import { type Failure, isTlsRefusal, NO_TLS } from './failure.ts'
 
 export interface Subject {
   /** What was asked: 'GET', 'LIST' … */
@@ -145,6 +145,8 @@ function explainTls(
       'is it an http:// endpoint?',
     )
   }
+  if (code === NO_TLS)
+    return make('TLS_REFUSED', `${server} hangs up when asked for TLS`, 'is it an http:// endpoint?')
   const what =
     code === 'ERR_TLS_CERT_ALTNAME_INVALID'
       ? 'its certificate is for another name'

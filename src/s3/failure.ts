@@ -40,6 +40,8 @@ const LOST = new Set([
   'ERR_STREAM_PREMATURE_CLOSE',
   'ELONGSHOREPROXY',
 ])
+/** Our own name for it, of the family that isTlsRefusal() knows. */
+export const NO_TLS = 'ERR_TLS_NO_ANSWER'
 const CROWDED = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'EADDRNOTAVAIL'])
 const SLOW_DOWN =
   /^(SlowDown|TooManyRequests|Throttl|RequestLimitExceeded|BandwidthLimit|ServiceUnavailable|Reduce)/
@@ -103,6 +105,9 @@ function judgeTransport(error: TransportError, failure: Failure): Failure {
 function judgeSystem(code: string | undefined, failure: Failure, connecting: boolean): Failure {
   const common = { ...failure, code: code ?? failure.code, reason: code ?? failure.reason }
   if (code === undefined) return common
+  // The peer hung up on the TLS greeting: an http endpoint asked by https looks like this, and waiting mends nothing.
+  if (code === 'ECONNRESET' && /before secure TLS connection/.test(failure.reason))
+    return { ...common, code: NO_TLS, remedy: 'unreachable' }
   if (isTlsRefusal(code)) return common
   if (UNREACHABLE.has(code)) return { ...common, remedy: 'unreachable' }
   // No connection came about: nothing was asked, and a wrong endpoint behind a firewall looks like this.

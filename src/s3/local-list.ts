@@ -1,6 +1,7 @@
 import type { BigIntStats, Dirent } from 'node:fs'
 import { lstat, opendir, realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
+import { LongshoreError } from '../errors.ts'
 import { errorCode } from '../fs/error-code.ts'
 import { localError, STATE_FOLDER } from './local-path.ts'
 import type { ListedObject, ListOptions, ListPage, SkippedObject } from './store.ts'
@@ -106,6 +107,8 @@ async function openFolder(root: string, base: string): Promise<OpenFolder> {
     const missing = errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR'
     // A prefix that holds nothing is an empty listing, as in a bucket; a root that is not there is a mistake.
     if (missing && base !== '') return { base, read: async () => null, close: async () => {} }
+    if (errorCode(error) === 'ENOTDIR' && base === '')
+      throw new LongshoreError('BAD_URI', `${path}: not a folder`, { path, hint: 'give the folder it is in' })
     throw localError(error, path)
   }
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, opendir, rm, stat } from 'node:fs/promises'
+import { opendir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makePath } from '../fs/make-path.ts'
 import { STATE_FOLDER } from './local-path.ts'
 
 /** What was not written to for so long belongs to a run that was killed: a live one writes all the time. */
@@ -11,7 +12,7 @@ const swept = new Set<string>()
 /** A new name in `root/.longshore/tmp`, where files and folders are made whole before they get their names. */
 export async function tempPath(root: string): Promise<string> {
   const folder = join(root, STATE_FOLDER, 'tmp')
-  await mkdir(folder, { recursive: true })
+  await makePath(folder)
   if (!swept.has(folder)) {
     swept.add(folder)
     await sweep(folder)

@@ -6,6 +6,7 @@ import { crcHex } from '../checksum/crc32.ts'
 import { LongshoreError } from '../errors.ts'
 import { renameDurable, writeFileDurable } from '../fs/durable.ts'
 import { errorCode } from '../fs/error-code.ts'
+import { makePath } from '../fs/make-path.ts'
 import { localEtag } from './local-list.ts'
 import { holds, partEtag, readRecords, recordName } from './local-part-record.ts'
 import { localError, localPath, STATE_FOLDER } from './local-path.ts'
@@ -38,7 +39,7 @@ export async function createLocalUpload(root: string, key: string): Promise<stri
       await mkdir(made)
       await writeFileDurable(join(made, 'upload.json'), JSON.stringify({ key, initiated: Date.now() }))
       await (await open(join(made, 'data'), 'wx', 0o666)).close()
-      await mkdir(dirname(folder), { recursive: true })
+      await makePath(dirname(folder))
       await renameDurable(made, folder)
     } catch (error) {
       await rm(made, { recursive: true, force: true })

@@ -1,9 +1,10 @@
-import { link, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
+import { link, open, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { syncDir } from '../fs/durable.ts'
 import { errorCode } from '../fs/error-code.ts'
 import { acquireLock } from '../fs/lock.ts'
+import { makePath } from '../fs/make-path.ts'
 import { localEtag } from './local-list.ts'
 import { localError, localPath, STATE_FOLDER } from './local-path.ts'
 import { tempPath } from './local-temp.ts'
@@ -68,7 +69,7 @@ export async function placeAbsent(temp: string, path: string): Promise<WriteOutc
 export async function makeParents(path: string): Promise<void> {
   let made: string | undefined
   try {
-    made = await mkdir(dirname(path), { recursive: true })
+    made = await makePath(dirname(path))
   } catch (error) {
     // mkdir's word for a file where a folder has to be.
     if (errorCode(error) === 'EEXIST')
@@ -88,7 +89,7 @@ async function placeIf(about: {
   signal: AbortSignal | undefined
 }): Promise<WriteOutcome> {
   const locks = join(about.root, STATE_FOLDER, 'locks')
-  await mkdir(locks, { recursive: true })
+  await makePath(locks)
   const lock = await acquireLock(locks, 'replace', { wait: true, signal: about.signal })
   try {
     const now = await statOf(about.path)

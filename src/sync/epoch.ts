@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
 import { isLongshoreError, type LongshoreError } from '../errors.ts'
+import { makePath } from '../fs/make-path.ts'
 import { LOG_FORMAT, LOG_VERSION, type LogRecord, type TakeoverRecord } from '../manifest/checkpoint.ts'
 import type { CheckpointLog } from './log.ts'
 import { appendRecord, throwIfSuperseded } from './log-append.ts'
@@ -43,7 +43,7 @@ export interface TakeOverOptions {
  * writer that still lives stops at its next record. `log` itself becomes the writer.
  */
 export async function takeOver(log: CheckpointLog, options: TakeOverOptions): Promise<LogWriter> {
-  await mkdir(options.stateDir, { recursive: true })
+  await makePath(options.stateDir)
   const nonce = randomBytes(8).toString('hex')
   const record = await appendRecord<TakeoverRecord>(log, {
     signal: options.signal,

@@ -1,4 +1,4 @@
-import { lstat, mkdir, opendir } from 'node:fs/promises'
+import { lstat, opendir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { crcHex } from '../checksum/crc32.ts'
 import { isLongshoreError, LongshoreError } from '../errors.ts'
@@ -6,6 +6,7 @@ import type { FileEntry } from '../fetch/entry.ts'
 import { type FetchTotals, fetchFiles } from '../fetch/fetch-files.ts'
 import { rangeBytes } from '../fetch/plan-ranges.ts'
 import { bootId } from '../fs/boot-id.ts'
+import { makePath } from '../fs/make-path.ts'
 import { freeSpace } from '../fs/space.ts'
 import { type CommitDataFile, fileKey } from '../manifest/checkpoint.ts'
 import type { Progress } from '../progress.ts'
@@ -32,7 +33,7 @@ export async function fetchCheckpoint(files: readonly CommitDataFile[], job: Fet
   const staging = join(folder, 'parts')
   const journals = join(folder, 'journals')
   await checkSpace(files, folder)
-  for (const path of [root, staging, journals]) await mkdir(path, { recursive: true })
+  for (const path of [root, staging, journals]) await makePath(path)
   const crcs = new Map(files.map((file) => [file.path, file]))
   const { umask } = process
   return fetchFiles(files.map(entryOf), {

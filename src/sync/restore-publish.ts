@@ -1,6 +1,7 @@
-import { chmod, lstat, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, lstat, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { syncDir, syncFilesystem } from '../fs/durable.ts'
+import { makePath } from '../fs/make-path.ts'
 import type { CommitDataFile } from '../manifest/checkpoint.ts'
 import type { RestoreDiff } from './restore-compare.ts'
 import type { RestorePlan } from './restore-plan.ts'
@@ -22,7 +23,7 @@ export async function publishRestore(
   await rm(pointers, { recursive: true, force: true })
   for (const pointer of diff.pointers) {
     const path = join(pointers, pointer.path)
-    await mkdir(dirname(path), { recursive: true })
+    await makePath(dirname(path))
     await writeFile(path, pointer.bytes)
     await chmod(path, modeOf(pointer))
   }
@@ -58,7 +59,7 @@ function modeOf(file: Pick<CommitDataFile, 'mode'>): number {
 }
 
 async function placeAt(from: string, to: string, touched: Set<string>): Promise<void> {
-  const made = await mkdir(dirname(to), { recursive: true })
+  const made = await makePath(dirname(to))
   // New folders are entries of their parents, which have to be synced too.
   for (let at = dirname(to); made !== undefined && at.length >= made.length; at = dirname(at)) {
     touched.add(dirname(at))
@@ -69,7 +70,7 @@ async function placeAt(from: string, to: string, touched: Set<string>): Promise<
 
 async function makeLink(root: string, link: RestorePlan['links'][number]): Promise<void> {
   const path = join(root, link.path)
-  await mkdir(dirname(path), { recursive: true })
+  await makePath(dirname(path))
   await rm(path, { force: true })
   await symlink(link.target, path)
 }

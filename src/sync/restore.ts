@@ -1,7 +1,8 @@
-import { lstat, mkdir, readdir, rm } from 'node:fs/promises'
+import { lstat, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LongshoreError } from '../errors.ts'
 import { acquireLock } from '../fs/lock.ts'
+import { makePath } from '../fs/make-path.ts'
 import { type CommitRecord, fileKey, isDataFile, SEQ_DIGITS, STATE_FOLDER } from '../manifest/checkpoint.ts'
 import type { Progress } from '../progress.ts'
 import { localError } from '../s3/local-path.ts'
@@ -50,7 +51,7 @@ export async function restoreCheckpoint(
   if (job.dryRun) return report(path, plan, await compareIfThere(plan, job), { crc32: plan.files.length })
   const state = join(job.dir, STATE_FOLDER)
   try {
-    await mkdir(state, { recursive: true })
+    await makePath(state)
     const lock = await acquireLock(state, 'restore', {
       wait: true,
       signal: job.signal,

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { appendFile, mkdir, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
+import { appendFile, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { errorCode } from '../fs/error-code.ts'
+import { makePath } from '../fs/make-path.ts'
 import { type LogPlace, placeUrl } from './log.ts'
 import type { StagedFile } from './types.ts'
 
@@ -43,7 +44,7 @@ export async function openJournal(
   const path = join(journalFolder(options.stateDir), `upload-${hash}.jsonl`)
   const found = await readJournal(path)
   if (found) return found
-  await mkdir(journalFolder(options.stateDir), { recursive: true })
+  await makePath(journalFolder(options.stateDir))
   await writeFile(path, `${JSON.stringify({ version: 1, run: placeUrl(place), path: file.path })}\n`)
   return { path, ...blank() }
 }

@@ -1,8 +1,9 @@
-import { lstat, mkdir, readdir, readFile, unlink } from 'node:fs/promises'
+import { lstat, readdir, readFile, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { writeFileDurable } from '../fs/durable.ts'
 import { errorCode } from '../fs/error-code.ts'
+import { makePath } from '../fs/make-path.ts'
 import { SEQ_DIGITS } from '../manifest/checkpoint.ts'
 import { type CheckpointLog, type CommitHead, type LogPlace, placeUrl } from './log.ts'
 import { compareNewest } from './log-state.ts'
@@ -95,7 +96,7 @@ export async function saveKnown(
   note: { stateDir: string; seq: number; files: KnownFile[] },
 ): Promise<void> {
   const path = notePath(note.stateDir, note.seq)
-  await mkdir(dirname(path), { recursive: true })
+  await makePath(dirname(path))
   const body = { version: 1, run: placeUrl(place), seq: note.seq, files: note.files }
   await writeFileDurable(path, `${JSON.stringify(body)}\n`)
 }

@@ -220,6 +220,20 @@ test('TLS is refused without the CA bundle, accepted with it or when not to be v
   await assert.rejects(dev.openStore({ endpointUrl: 'localhost:9000' }), { code: 'BAD_CONFIG' })
 })
 
+test('an http endpoint that is asked by https says so soon', async (t) => {
+  const { dev } = await bucket(t)
+  const endpointUrl = dev.server.url.replace('http:', 'https:')
+  const retries: string[] = []
+  const { store } = await openStore(
+    { kind: 's3', bucket: 'test', prefix: '' },
+    { ...dev.settings, endpointUrl },
+    { env: dev.env, onRetry: (reason) => retries.push(reason) },
+  )
+  t.after(() => store.close())
+  await assert.rejects(read(store, 'a'), { code: 'TLS_REFUSED', hint: 'is it an http:// endpoint?' })
+  assert.ok(retries.length <= 3, String(retries.length))
+})
+
 test('anonymous requests carry no signature', async (t) => {
   const dev = await withDevServer(t, { anonymous: true })
   dev.seed({ k: 'public' })

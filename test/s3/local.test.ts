@@ -84,6 +84,8 @@ test("Longshore's own folder is not listed with the data, but when asked for", a
 test('a folder that is not there is an error, an empty prefix in it is not', async (t) => {
   const root = tempDir(t)
   await assert.rejects(list(join(root, 'no')), { code: 'NOT_FOUND' })
+  writeFileSync(join(root, 'file'), '')
+  await assert.rejects(list(join(root, 'file')), { code: 'BAD_URI', message: /not a folder/ })
   assert.deepEqual((await list(root, 'no/such/')).keys, [])
   assert.deepEqual((await list(join(root, 'no'), 'x/')).keys, [])
 })
