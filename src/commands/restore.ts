@@ -141,7 +141,7 @@ function nothing(place: LogPlace, options: RestoreOptions): RestoreReport {
   if (options.allowNone) return blank()
   throw new LongshoreError('NOTHING_TO_RESTORE', `${placeUrl(place)} has no committed checkpoint`, {
     path: placeUrl(place),
-    hint: 'Is it the folder that sync wrote to? On a first attempt, --allow-none makes this exit 0.',
+    hint: 'is it the folder that sync wrote to? On a first attempt, --allow-none makes this exit 0.',
   })
 }
 

@@ -113,7 +113,7 @@ export async function sync(options: SyncOptions, context: CommandContext): Promi
     if (!context.signal.aborted || context.dryRun || options.command !== undefined) return error
     return new LongshoreError('NOT_DRAINED', `stopped before ${options.destination} had answered`, {
       path: options.destination,
-      hint: `Nothing in ${options.dir} was looked at; run the same command again.`,
+      hint: `nothing in ${options.dir} was looked at; run the same command again`,
     })
   }
 
@@ -146,7 +146,7 @@ export async function sync(options: SyncOptions, context: CommandContext): Promi
       if (error !== undefined && !drain.ask.aborted) {
         const why = error instanceof Error ? error.message : String(error)
         context.progress.warn(`checkpoints are no longer committed: ${why}`, {
-          hint: 'The command goes on; longshore ends with an error after it.',
+          hint: 'the command goes on; longshore ends with an error after it',
         })
       }
     })

@@ -92,7 +92,7 @@ export async function acquireLock(
       `cannot lock ${name} in ${dir}: ${String(errorCode(error) ?? error)}`,
       {
         path: dir,
-        hint: 'The folder must be on a local filesystem and writable.',
+        hint: 'the folder must be on a local filesystem and writable',
         cause: error,
       },
     )

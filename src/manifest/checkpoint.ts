@@ -164,7 +164,7 @@ export function encodeRecord(record: LogRecord): Buffer {
       'UNSUPPORTED',
       `the record of ${record.type} ${record.seq} is larger than 64 MiB`,
       {
-        hint: 'Split the checkpoint: longshore commits some 100,000 files at once.',
+        hint: 'split the checkpoint: longshore commits some 100,000 files at once',
       },
     )
   return bytes
@@ -182,7 +182,7 @@ export function decodeRecord(bytes: Uint8Array, expected: { seq: number; url: st
   if (record.seq !== expected.seq)
     throw new LongshoreError('BAD_MANIFEST', `${expected.url} holds record ${record.seq}`, {
       path: expected.url,
-      hint: 'A log record was copied or renamed; put the original back.',
+      hint: 'a log record was copied or renamed; put the original back',
     })
   return record
 }
@@ -192,7 +192,7 @@ function check(json: unknown, url: string): LogRecord {
   if (parsed.success) return parsed.data
   throw new LongshoreError('BAD_MANIFEST', `${url}: ${explain(parsed.error.issues[0])}`, {
     path: url,
-    hint: 'Not written by this version of longshore, or damaged.',
+    hint: 'not written by this version of longshore, or damaged',
   })
 }
 

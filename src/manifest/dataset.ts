@@ -89,7 +89,7 @@ export function parseManifest(bytes: Uint8Array, path: string): DatasetManifest 
       `${path} has version ${head.data.version}, this longshore reads 1`,
       {
         path,
-        hint: 'Install a newer longshore.',
+        hint: 'install a newer longshore',
       },
     )
   }

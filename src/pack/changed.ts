@@ -25,7 +25,7 @@ export function isBelow(path: string | undefined, place: Source): boolean {
 export function sourceChanged(error: LongshoreError): LongshoreError {
   return new LongshoreError('SOURCE_CHANGED', `an object of SRC changed since it was listed: ${error.path}`, {
     ...(error.path === undefined ? {} : { path: error.path }),
-    hint: 'Pack into a new prefix, or run again with --on-changed skip to leave it out.',
+    hint: 'pack into a new prefix, or run again with --on-changed skip to leave it out',
     cause: error,
   })
 }

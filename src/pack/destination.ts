@@ -22,7 +22,7 @@ export async function checkApart(
   if (!inside) return
   throw new LongshoreError('DEST_INSIDE_SOURCE', `${names.destination} lies inside ${names.source}`, {
     path: names.destination,
-    hint: 'Choose a DST outside SRC.',
+    hint: 'choose a DST outside SRC',
   })
 }
 

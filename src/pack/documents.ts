@@ -33,7 +33,7 @@ export async function readRecord<T>(desk: Desk, key: string, schema: z.ZodType<T
   } catch (cause) {
     throw new LongshoreError('BAD_MANIFEST', `not a record that longshore wrote: ${path}`, {
       path,
-      hint: 'Pack into another prefix, or delete this one and its .longshore/ folder.',
+      hint: 'pack into another prefix, or delete this one and its .longshore/ folder',
       cause,
     })
   }
@@ -108,7 +108,7 @@ export async function* readList(
   const path = `${desk.store.url}/${key}`
   throw new LongshoreError('INTEGRITY', `${path} is not what was written: its CRC-32 is ${crcHex(crc)}`, {
     path,
-    hint: 'Delete the .longshore/ folder of this destination and pack again.',
+    hint: 'delete the .longshore/ folder of this destination and pack again',
   })
 }
 

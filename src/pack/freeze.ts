@@ -17,7 +17,7 @@ export async function findPlan(desk: Desk): Promise<PlanHead | undefined> {
   const path = `${desk.store.url}/${keys.head(current.digest)}`
   throw new LongshoreError('BAD_MANIFEST', `the plan of this dataset is gone: ${path}`, {
     path,
-    hint: 'Pack into another prefix, or delete this one and its .longshore/ folder.',
+    hint: 'pack into another prefix, or delete this one and its .longshore/ folder',
   })
 }
 
@@ -68,6 +68,6 @@ export function checkSamePlan(
 export function holdsOther(destination: string, what: string): LongshoreError {
   return new LongshoreError('DEST_HOLDS_OTHER', `${destination} holds ${what}`, {
     path: destination,
-    hint: 'Datasets are versioned by prefix: pack into a new one, such as …/v2/.',
+    hint: 'datasets are versioned by prefix: pack into a new one, such as …/v2/',
   })
 }

@@ -131,6 +131,6 @@ function guard(rel: string, roles: Map<string, string>, source: string): void {
   const names = [...roles.keys()].sort()
   throw new LongshoreError('SPLIT_NEEDED', `SRC holds splits that must not be mixed: ${names.join('/, ')}/`, {
     path: source,
-    hint: `Give --split dir, pack one of them (${source.replace(/\/?$/, '/')}${names[0]}/), or choose with --include.`,
+    hint: `give --split dir, pack one of them (${source.replace(/\/?$/, '/')}${names[0]}/), or choose with --include`,
   })
 }

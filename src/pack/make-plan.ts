@@ -70,7 +70,7 @@ export async function makePlan(options: MakePlanOptions): Promise<{ plan: PlanHe
   const left = plan.left.count === 0 ? '' : `; ${plan.left.count} left out, first: ${plan.left.first[0]?.key}`
   throw new LongshoreError('NOT_FOUND', `there is nothing to pack in ${pack.source}${left}`, {
     path: pack.source,
-    hint: 'Check the prefix, --include, --exclude and --files-from.',
+    hint: 'check the prefix, --include, --exclude and --files-from',
   })
 }
 

@@ -107,7 +107,7 @@ export async function checkWhole(desk: Desk, manifest: DatasetManifest): Promise
   const path = `${desk.store.url}/${desk.prefix}${broken.name}`
   throw new LongshoreError('INTEGRITY', `the manifest lists a shard that is not there as listed: ${path}`, {
     path,
-    hint: 'Pack into a new prefix.',
+    hint: 'pack into a new prefix',
   })
 }
 

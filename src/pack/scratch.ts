@@ -68,13 +68,13 @@ async function runtimeDir(env: Env): Promise<string> {
   } catch (cause) {
     throw new LongshoreError('LOCAL_IO', `no folder for temporary files: ${dir} (${errorCode(cause)})`, {
       path: dir,
-      hint: 'Set TMPDIR to a folder you can write to.',
+      hint: 'set TMPDIR to a folder you can write to',
       cause,
     })
   }
   throw new LongshoreError('LOCAL_IO', `${dir} belongs to someone else, or others may write to it`, {
     path: dir,
-    hint: 'Set TMPDIR to a folder of your own.',
+    hint: 'set TMPDIR to a folder of your own',
   })
 }
 
@@ -86,7 +86,7 @@ export function scratchError(error: unknown, path: string): unknown {
   const what = full ? 'no space for temporary files' : 'temporary files fail'
   return new LongshoreError(full ? 'NO_SPACE' : 'LOCAL_IO', `${what} in ${path} (${code})`, {
     path,
-    hint: 'Set TMPDIR to a folder on a larger disk.',
+    hint: 'set TMPDIR to a folder on a larger disk',
     cause: error,
   })
 }

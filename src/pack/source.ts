@@ -75,7 +75,7 @@ export async function* readFileList(
     if (cause instanceof LongshoreError || errorCode(cause) === undefined) throw cause
     throw new LongshoreError('LOCAL_IO', `the list of files can't be read: ${file} (${errorCode(cause)})`, {
       path: file,
-      hint: 'Give --files-from a readable file, a key a line, or - for stdin.',
+      hint: 'give --files-from a readable file, a key a line, or - for stdin',
       cause,
     })
   }

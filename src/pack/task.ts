@@ -54,7 +54,7 @@ function fromSlurm(array: {
   if (!Number.isInteger(index) || last !== array.size - 1) {
     throw new LongshoreError('USAGE', 'the ids of this Slurm array are not evenly spaced', {
       path: 'SLURM_ARRAY_TASK_ID',
-      hint: 'Use --array=0-N, or give --task I/N.',
+      hint: 'use --array=0-N, or give --task I/N',
     })
   }
   return inRange({ index, count: array.size }, 'SLURM_ARRAY_TASK_ID')
@@ -64,6 +64,6 @@ function inRange(task: Task, name: string): Task {
   if (task.count >= 1 && task.index < task.count) return task
   throw new LongshoreError('USAGE', `${name} is ${task.index}, of only ${task.count} tasks`, {
     path: name,
-    hint: 'Give --task I/N, I counted from 0.',
+    hint: 'give --task I/N, I counted from 0',
   })
 }

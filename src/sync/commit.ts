@@ -39,7 +39,7 @@ export async function commitCheckpoint(
   })
   abandonUpload(writer, uploaded)
   await note(writer, head, uploaded).catch((error: unknown) => {
-    const hint = 'Its files are uploaded again after a restart; the commit itself is safe.'
+    const hint = 'its files are uploaded again after a restart; the commit itself is safe'
     progress.warn(`can't note what was committed: ${String(error)}`, { path: writer.stateDir, hint })
   })
   if (newestCommit(writer.commits.values())?.seq === head.seq) {

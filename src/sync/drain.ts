@@ -48,6 +48,6 @@ export function createDrain(): Drain {
 
 function notDrained(): LongshoreError {
   return new LongshoreError('NOT_DRAINED', 'stopped before everything pending was committed', {
-    hint: 'Run the same command again: what was complete is kept in .longshore/stage and goes up then.',
+    hint: 'run the same command again: what was complete is kept in .longshore/stage and goes up then',
   })
 }

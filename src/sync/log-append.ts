@@ -55,7 +55,7 @@ export function throwIfSuperseded(log: CheckpointLog, epoch: number | undefined)
   const url = placeUrl(log)
   throw new LongshoreError('SUPERSEDED', `another writer took over ${url} (epoch ${log.epoch}${host})`, {
     path: url,
-    hint: 'The newest attempt owns the run; this one committed nothing after that. Stop one of them, or use another prefix.',
+    hint: 'the newest attempt owns the run; this one committed nothing after that. Stop one of them, or use another prefix.',
   })
 }
 
@@ -82,6 +82,6 @@ function unreadable(log: CheckpointLog, seq: number): LongshoreError {
   const url = placeUrl(log) + logKey(seq)
   return new LongshoreError('SERVER', `${url} is said to exist but can't be read`, {
     path: url,
-    hint: 'The credentials need s3:GetObject beside s3:PutObject.',
+    hint: 'the credentials need s3:GetObject beside s3:PutObject',
   })
 }

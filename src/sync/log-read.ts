@@ -62,6 +62,6 @@ async function readExisting(
   const url = placeUrl(place) + logKey(seq)
   throw new LongshoreError('BAD_MANIFEST', `${url} is missing: the log has a gap`, {
     path: url,
-    hint: 'Log records are never deleted by longshore; bring it back from a bucket version or a backup.',
+    hint: 'log records are never deleted by longshore; bring it back from a bucket version or a backup',
   })
 }

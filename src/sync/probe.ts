@@ -30,7 +30,7 @@ export async function probeConditionalWrites(
         `${placeUrl(place)} does not honour If-None-Match on PUT`,
         {
           path: placeUrl(place),
-          hint: 'Two writers could overwrite each other. Use a store with conditional writes, or --unsafe-single-writer when only one sidecar can ever run.',
+          hint: 'two writers could overwrite each other. Use a store with conditional writes, or --unsafe-single-writer when only one sidecar can ever run.',
         },
       )
     }

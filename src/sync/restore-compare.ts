@@ -73,7 +73,7 @@ async function checkFolders(plan: RestorePlan, dir: string): Promise<void> {
     const what = there.isSymbolicLink() ? `is a link that leaves ${dir}` : 'is no folder'
     throw new LongshoreError('DIFFERS', `${path} ${what}, but the checkpoint has files below it`, {
       path,
-      hint: 'Move it away, or restore into an empty folder.',
+      hint: 'move it away, or restore into an empty folder',
     })
   }
 }
@@ -82,7 +82,7 @@ function refuseExisting(path: string, there: unknown, ifExists: IfExists): void 
   if (there === undefined || ifExists !== 'fail') return
   throw new LongshoreError('DIFFERS', `${path} exists already`, {
     path,
-    hint: '--if-exists skip keeps identical files, --if-exists replace takes the committed ones.',
+    hint: '--if-exists skip keeps identical files, --if-exists replace takes the committed ones',
   })
 }
 
@@ -90,12 +90,12 @@ function refuseDifferent(path: string, there: { isDirectory(): boolean }, ifExis
   if (there.isDirectory())
     throw new LongshoreError('DIFFERS', `${path} is a folder, the checkpoint has a file there`, {
       path,
-      hint: 'Move the folder away, or restore into an empty folder.',
+      hint: 'move the folder away, or restore into an empty folder',
     })
   if (ifExists === 'replace') return
   throw new LongshoreError('DIFFERS', `${path} differs from the committed file`, {
     path,
-    hint: '--if-exists replace takes the committed one; to keep the local one, restore into another folder.',
+    hint: '--if-exists replace takes the committed one; to keep the local one, restore into another folder',
   })
 }
 

@@ -74,7 +74,7 @@ async function checkSpace(files: readonly CommitDataFile[], folder: string): Pro
   if (short === undefined) return
   throw new LongshoreError('NO_SPACE', `${dir} is ${short} short for the checkpoint's ${bytes} bytes`, {
     path: dir,
-    hint: 'Free some space there, or restore into another folder; nothing was fetched.',
+    hint: 'free some space there, or restore into another folder; nothing was fetched',
   })
 }
 

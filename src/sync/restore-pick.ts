@@ -52,7 +52,7 @@ export async function pickStep(
     .map((head) => (head.step === null ? head.name : `${head.name} (${head.step})`))
   throw new LongshoreError('NOT_FOUND', `${placeUrl(place)} has no checkpoint ${step}`, {
     path: placeUrl(place),
-    hint: `It has ${some.join(', ')}${heads.length > 5 ? ' and older ones' : ''}; --list shows all.`,
+    hint: `it has ${some.join(', ')}${heads.length > 5 ? ' and older ones' : ''}; --list shows all`,
   })
 }
 

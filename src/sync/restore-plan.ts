@@ -27,7 +27,7 @@ export function planRestore(record: CommitRecord, url: string): RestorePlan {
   const refuse = (path: string, why: string) =>
     new LongshoreError('BAD_MANIFEST', `record ${record.seq} of ${url}: ${path} ${why}`, {
       path: `${url}${path}`,
-      hint: 'The record is not one that longshore wrote; nothing was restored.',
+      hint: 'the record is not one that longshore wrote; nothing was restored',
     })
   const all = [...record.files, ...record.pointers]
   const taken = new Set<string>()

@@ -59,14 +59,14 @@ export async function checkHome(dir: string): Promise<void> {
 function locked(dir: string): LongshoreError {
   return new LongshoreError('LOCKED', `another longshore sync is at work on ${dir}`, {
     path: dir,
-    hint: 'One sidecar a folder: stop the other one, or give each its own folder.',
+    hint: 'one sidecar a folder: stop the other one, or give each its own folder',
   })
 }
 
 function unusable(path: string, error: unknown): LongshoreError {
   return new LongshoreError('LOCAL_IO', `${path} can not be made: ${String(errorCode(error) ?? error)}`, {
     path,
-    hint: 'longshore keeps its state in a .longshore folder there; it must be writable.',
+    hint: 'longshore keeps its state in a .longshore folder there; it must be writable',
     cause: error,
   })
 }

@@ -46,7 +46,7 @@ export async function recoverPending(options: RecoverOptions): Promise<void> {
     } else if (ours && newest !== undefined && isNewer(newest, { epoch: found.epoch, ordinal })) {
       progress.warn(`${name} was complete here and never committed, but a newer checkpoint is`, {
         path: name,
-        hint: 'It is not committed: it would be restored instead of what came after it.',
+        hint: 'it is not committed: it would be restored instead of what came after it',
       })
       handled.names.set(name, staged.identity)
       // Before the stage goes: the next start must not take it for a new one, where it still lies in DIR.

@@ -39,7 +39,7 @@ export async function openRemote(options: RemoteOptions): Promise<Remote> {
   if (location.kind === 'local' && `${resolve(location.root)}/`.startsWith(`${dir}/`)) {
     throw new LongshoreError('DEST_INSIDE_SOURCE', `${location.root} is inside ${dir}`, {
       path: location.root,
-      hint: 'Commits would be taken for checkpoints: name a place outside.',
+      hint: 'commits would be taken for checkpoints: name a place outside',
     })
   }
   const onRetry = (reason: string): void => progress.retry(reason)

@@ -231,7 +231,7 @@ export function runScans(options: ScansOptions): Scans {
         `${dir} takes no hard links: checkpoints are read in place, and rotation may outrun the upload`,
         {
           path: dir,
-          hint: 'Run the sidecar as the user who writes the checkpoints, on the same filesystem.',
+          hint: 'run the sidecar as the user who writes the checkpoints, on the same filesystem',
         },
       )
     }
@@ -244,7 +244,7 @@ export function runScans(options: ScansOptions): Scans {
     for (const dropped of await dropOverCap(queue, free)) {
       progress.warn(`${dropped.name} was let go before it was committed: the writer outruns the upload`, {
         path: dropped.name,
-        hint: 'Save less often, or give the sidecar more bandwidth or disk.',
+        hint: 'save less often, or give the sidecar more bandwidth or disk',
       })
     }
     options.added.poke()
@@ -276,7 +276,7 @@ export function runScans(options: ScansOptions): Scans {
     if (left) {
       say.once(`${name} was written to before it was uploaded: it is looked at again`, {
         path: name,
-        hint: 'Give each checkpoint a name of its own, or write it under another name and rename it.',
+        hint: 'give each checkpoint a name of its own, or write it under another name and rename it',
       })
     } else {
       queue.lost.push(name)

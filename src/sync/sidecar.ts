@@ -194,7 +194,7 @@ export async function runSidecar(options: SidecarOptions): Promise<SidecarResult
       result.pending.push(...settling)
       say.once(`the time ran out before the last look at ${dir} had ended`, {
         path: dir,
-        hint: 'Run it again, or give it more time: --drain-timeout above --settle.',
+        hint: 'run it again, or give it more time: --drain-timeout above --settle',
       })
     }
     wake.close()
@@ -208,7 +208,7 @@ export async function runSidecar(options: SidecarOptions): Promise<SidecarResult
       if (options.once) {
         throw new LongshoreError('NOT_FOUND', `${dir} does not exist`, {
           path: dir,
-          hint: 'Without --once it would be waited for.',
+          hint: 'without --once it would be waited for',
         })
       }
       say.once(`${dir} is not there yet: waiting for it`, { path: dir })

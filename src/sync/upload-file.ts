@@ -118,7 +118,7 @@ async function place(writer: LogWriter, file: StagedFile, job: UploadJob): Promi
   }
   throw new LongshoreError('STUCK', `no key found for ${file.path}: every answer was lost`, {
     path: placeUrl(writer) + file.path,
-    hint: 'Run it again when the connection is better.',
+    hint: 'run it again when the connection is better',
   })
 }
 
@@ -152,6 +152,6 @@ function checkKey(writer: LogWriter, key: string): void {
   if (bytes <= 1024) return
   throw new LongshoreError('UNSUPPORTED', `the key of ${key} would have ${bytes} bytes; S3 takes 1,024`, {
     path: placeUrl(writer) + key,
-    hint: `Use shorter folder names, or a shorter prefix; ${STATE_FOLDER}/objects/ needs some 50 bytes more.`,
+    hint: `use shorter folder names, or a shorter prefix; ${STATE_FOLDER}/objects/ needs some 50 bytes more`,
   })
 }

@@ -66,7 +66,7 @@ export async function crcOfFile(
 function changed(file: StagedFile, what: string, cause?: unknown): LongshoreError {
   return new LongshoreError('SOURCE_CHANGED', `${file.path} ${what} since it was staged`, {
     path: file.path,
-    hint: 'The checkpoint is looked at again; a trainer should write each checkpoint under a new name.',
+    hint: 'the checkpoint is looked at again; a trainer should write each checkpoint under a new name',
     cause,
   })
 }

@@ -146,12 +146,12 @@ function checkStaged(staged: StagedCheckpoint): void {
   if (link)
     throw new LongshoreError('UNSUPPORTED', `the link ${link.path} leaves the folder: ${link.symlink}`, {
       path: link.path,
-      hint: 'A checkpoint must be whole in itself: put the file there, or link to one inside.',
+      hint: 'a checkpoint must be whole in itself: put the file there, or link to one inside',
     })
   const large = staged.pointers.find((pointer) => pointer.bytes.length > MAX_POINTER_BYTES)
   if (large)
     throw new LongshoreError('UNSUPPORTED', `the pointer file ${large.path} is larger than 1 MiB`, {
       path: large.path,
-      hint: 'A pointer file holds a line or two; choose another --layout for this folder.',
+      hint: 'a pointer file holds a line or two; choose another --layout for this folder',
     })
 }
