@@ -1,8 +1,9 @@
 // Finds the test files of a lane and hands them to node's own runner: Node 20 knows no globs in `--test`.
 //   node scripts/test.mjs unit|interop|nightly [PATH PART…]
 import { spawn } from 'node:child_process'
-import { statfsSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import glob from 'fast-glob'
 
 const [lane = 'unit', ...parts] = process.argv.slice(2)
@@ -17,11 +18,25 @@ if (found.length === 0) {
   process.stderr.write(`no test file matches ${lane} ${parts.join(' ')}\n`)
   process.exit(2)
 }
+
+// In most containers /tmp is an overlay, of which the cache rightly warns: tests that want a silent stderr need another.
+const OVERLAY = 0x794c7630
+const base = statfsSync(tmpdir()).type === OVERLAY ? '/dev/shm' : tmpdir()
+// A temporary folder of their own, so that what they leave behind is seen, and gone.
+const temp = mkdtempSync(join(base, 'longshore-lane-'))
+
 const args = ['--import', 'tsx', '--test', `--test-timeout=${seconds * 1000}`]
 // Many tests wait for a child or a timer: two files at once on two cores. The other lanes measure kills in time.
 args.push(`--test-concurrency=${lane === 'unit' ? 2 : 1}`)
-// In most containers /tmp is an overlay, of which the cache rightly warns: tests that want a silent stderr need another.
-const OVERLAY = 0x794c7630
-const env = statfsSync(tmpdir()).type === OVERLAY ? { ...process.env, TMPDIR: '/dev/shm' } : process.env
-const child = spawn(process.execPath, [...args, '--test-reporter=spec', ...found], { stdio: 'inherit', env })
-child.on('exit', (code) => process.exit(code ?? 1))
+const child = spawn(process.execPath, [...args, '--test-reporter=spec', ...found], {
+  stdio: 'inherit',
+  env: { ...process.env, TMPDIR: temp },
+})
+child.on('exit', (code) => {
+  // tsx keeps its compiled files there; pack its locks, by user.
+  const left = readdirSync(temp).filter((name) => !/^(tsx-|node-compile-cache|longshore-\d+$)/.test(name))
+  rmSync(temp, { recursive: true, force: true, maxRetries: 5 })
+  if (left.length > 0) process.stderr.write(`tests left files behind: ${left.join(' ')}\n`)
+  process.exit(code === 0 && left.length > 0 ? 1 : (code ?? 1))
+})
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
