@@ -48,8 +48,8 @@ export function openClient(target: Target): RawClient {
   const url = new URL(target.endpoint)
   const secure = url.protocol === 'https:'
   const agent = secure
-    ? new TlsAgent({ keepAlive: true, ca: target.ca, maxSockets: 32 })
-    : new Agent({ keepAlive: true, maxSockets: 32 })
+    ? new TlsAgent({ keepAlive: target.keepAlive ?? true, ca: target.ca, maxSockets: 32 })
+    : new Agent({ keepAlive: target.keepAlive ?? true, maxSockets: 32 })
   return {
     send(asked) {
       const method = asked.method ?? 'GET'

@@ -14,6 +14,8 @@ export interface Target {
   secretAccessKey: string
   /** PEM, for https with a certificate of its own. */
   ca?: string | undefined
+  /** false: a connection a request, for a server that takes the unread rest of a refused body for the next request. */
+  keepAlive?: boolean | undefined
 }
 
 /** What a test of the suite works with. */
@@ -37,15 +39,18 @@ export async function openContext(
   target: Target,
 ): Promise<Omit<Context, 'folder' | 'lacks'> & { close(): void }> {
   const s3 = await import('@aws-sdk/client-s3')
-  const { Agent } = await import('node:https')
-  const httpsAgent = new Agent({ ca: target.ca, keepAlive: true, maxSockets: 50 })
+  const { Agent: HttpsAgent } = await import('node:https')
+  const { Agent: HttpAgent } = await import('node:http')
+  const reuse = { keepAlive: target.keepAlive ?? true, maxSockets: 50 }
+  const httpsAgent = new HttpsAgent({ ca: target.ca, ...reuse })
+  const httpAgent = new HttpAgent(reuse)
   const client = new s3.S3Client({
     endpoint: target.endpoint,
     region: target.region,
     forcePathStyle: true,
     maxAttempts: 1,
     credentials: { accessKeyId: target.accessKeyId, secretAccessKey: target.secretAccessKey },
-    requestHandler: { httpsAgent, requestTimeout: 20_000 },
+    requestHandler: { httpsAgent, httpAgent, requestTimeout: 20_000 },
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
   })
@@ -77,6 +82,7 @@ export async function openContext(
       raw.close()
       client.destroy()
       httpsAgent.destroy()
+      httpAgent.destroy()
     },
   }
 }

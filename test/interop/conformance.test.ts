@@ -13,7 +13,7 @@ async function skipReason(start: () => Promise<RealServer>): Promise<string | un
   }
 }
 
-function opener(start: () => Promise<RealServer>) {
+function opener(start: () => Promise<RealServer>, keepAlive = true) {
   return async () => {
     const server = await start()
     return {
@@ -23,6 +23,7 @@ function opener(start: () => Promise<RealServer>) {
         region: 'us-east-1',
         accessKeyId: server.env.AWS_ACCESS_KEY_ID ?? '',
         secretAccessKey: server.env.AWS_SECRET_ACCESS_KEY ?? '',
+        keepAlive,
       },
       close: () => server.stop(),
     }
@@ -38,7 +39,8 @@ conformance({
 
 conformance({
   name: 'versitygw 1.8.0',
-  open: opener(startVersitygw),
+  // After a refused PUT it answers the next request on that connection with 400, now and then.
+  open: opener(startVersitygw, false),
   skip: await skipReason(startVersitygw),
   quirks: VERSITYGW_QUIRKS,
 })
