@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseLocation, parseObject } from '../../src/s3/uri.ts'
 
-const cwd = '/work'
+const cwd = '/srv'
 
 test('a prefix always means a folder, however it is written', () => {
   const folder = { kind: 's3', bucket: 'b-1', prefix: 'p/run-1/' }
@@ -15,11 +15,11 @@ test('a prefix always means a folder, however it is written', () => {
 })
 
 test('anything without a scheme is a local folder, and so is a file URL', () => {
-  assert.deepEqual(parseLocation('data', { cwd }), { kind: 'local', root: '/work/data' })
+  assert.deepEqual(parseLocation('data', { cwd }), { kind: 'local', root: '/srv/data' })
   assert.deepEqual(parseLocation('/data/', { cwd }), { kind: 'local', root: '/data' })
-  assert.deepEqual(parseLocation('data/*', { cwd }), { kind: 'local', root: '/work/data' })
+  assert.deepEqual(parseLocation('data/*', { cwd }), { kind: 'local', root: '/srv/data' })
   assert.deepEqual(parseLocation('file:///a%20b/c', { cwd }), { kind: 'local', root: '/a b/c' })
-  assert.deepEqual(parseLocation('.', { cwd }), { kind: 'local', root: '/work' })
+  assert.deepEqual(parseLocation('.', { cwd }), { kind: 'local', root: '/srv' })
 })
 
 test('an object is named by its key as it is', () => {
