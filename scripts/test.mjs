@@ -1,7 +1,7 @@
 // Finds the test files of a lane and hands them to node's own runner: Node 20 knows no globs in `--test`.
 //   node scripts/test.mjs unit|interop|nightly [PATH PART…]
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import glob from 'fast-glob'
@@ -23,7 +23,9 @@ if (found.length === 0) {
 const OVERLAY = 0x794c7630
 const base = statfsSync(tmpdir()).type === OVERLAY ? '/dev/shm' : tmpdir()
 // A temporary folder of their own, so that what they leave behind is seen, and gone.
-const temp = mkdtempSync(join(base, 'longshore-lane-'))
+const temp = mkdtempSync(join(base, 'ls-'))
+// Tests that play another user must get in.
+chmodSync(temp, 0o755)
 
 const args = ['--import', 'tsx', '--test', `--test-timeout=${seconds * 1000}`]
 // Many tests wait for a child or a timer: two files at once on two cores. The other lanes measure kills in time.
