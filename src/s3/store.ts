@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { NoWire, WireTarget } from './wire/types.ts'
 
 /**
  * A store: a bucket, or a local folder that is used like one. Both pass the same tests (test/s3/store.test.ts).
@@ -40,6 +41,11 @@ export interface ObjectStore {
   /** undefined: no such upload any more. */
   listParts(key: string, uploadId: string, options?: CallOptions): Promise<UploadedPart[] | undefined>
   listUploads(prefix: string, options?: CallOptions): AsyncIterable<OpenUpload>
+  /**
+   * How the wire lane reaches this bucket now, or why it can't; absent: a store that has no wire (a local folder).
+   * Asked again after whatever may have changed it: a refusal that the SDK lane mended, credentials near their end.
+   */
+  wire?(): Promise<WireTarget | NoWire>
   /** Frees sockets and timers. */
   close(): Promise<void>
 }

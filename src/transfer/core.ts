@@ -38,6 +38,8 @@ export function openCore(options: EngineOptions): Core {
     get concurrency() {
       return climb.limit
     },
+    handedOver: {},
+    workers: 0,
     get peakBuffer() {
       return budget.peak
     },

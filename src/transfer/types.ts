@@ -151,11 +151,19 @@ export interface EngineStats {
   concurrency: number
   /** Highest bytes held in buffers. */
   peakBuffer: number
+  /** Requests that the wire lane handed to the SDK lane, by reason. */
+  handedOver: Record<string, number>
+  /** Worker threads started so far. */
+  workers: number
 }
 
 export interface EngineOptions {
   /** 'auto': starts at 32 and moves between 4 and 256 by goodput and 503s. */
   concurrency: number | 'auto'
+  /** Threads that move the bytes; 0 (the default): this one. They start when there is work for them. */
+  workers?: number | undefined
+  /** 'sdk': every request goes by the SDK lane. Default 'wire' */
+  lane?: 'wire' | 'sdk' | undefined
   /** Bytes for all buffers. Default 128 MiB. */
   memory: number
   /** bytes a second, in and out together; undefined: no limit */
