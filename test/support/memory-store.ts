@@ -219,7 +219,17 @@ export function memoryEngine(): Engine {
     }
   }
   return {
-    stats: { requests: {}, retries: 0, slowdowns: 0, bytesIn: 0, bytesOut: 0, concurrency: 1, peakBuffer: 0 },
+    stats: {
+      requests: {},
+      retries: 0,
+      slowdowns: 0,
+      bytesIn: 0,
+      bytesOut: 0,
+      concurrency: 1,
+      peakBuffer: 0,
+      handedOver: {},
+      workers: 0,
+    },
     attach(store) {
       stores.set(store.url, store)
       return store.url
