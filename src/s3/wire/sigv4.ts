@@ -1,0 +1,73 @@
+import { createHmac, hash } from 'node:crypto'
+import type { WireCredentials } from './types.ts'
+
+/** SHA-256 of nothing: the body of a GET. */
+export const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+
+/** SHA-256's block, in which HMAC (RFC 2104) works. */
+const BLOCK = 64
+
+/** What one second's requests have in common. */
+export interface Moment {
+  /** As x-amz-date has it: 20261122T233054Z */
+  date: string
+  /** 20261122/us-east-1/s3/aws4_request */
+  scope: string
+  /** Hex, of the canonical request. */
+  sign(canonical: string): string
+}
+
+/**
+ * Signature Version 4 ("Authenticating Requests: Using the Authorization Header", S3 API reference), synchronous:
+ * 3 µs a request. The signing key is kept for its day, dates for their second. `now` is in ms since the epoch.
+ */
+export function openSigV4(
+  region: string,
+  credentials: Pick<WireCredentials, 'secretAccessKey'>,
+): (now: number) => Moment {
+  let second = Number.NaN
+  let day = ''
+  let mac: (text: string) => string = () => ''
+  let moment: Moment | undefined
+  return (now) => {
+    const current = Math.floor(now / 1000)
+    if (moment !== undefined && current === second) return moment
+    second = current
+    const date = new Date(current * 1000).toISOString().replace(/[-:]|\.\d+/g, '')
+    if (date.slice(0, 8) !== day) {
+      day = date.slice(0, 8)
+      mac = hmacSha256(signingKey(credentials.secretAccessKey, day, region))
+    }
+    const scope = `${day}/${region}/s3/aws4_request`
+    const begin = `AWS4-HMAC-SHA256\n${date}\n${scope}\n`
+    const sign = mac
+    moment = { date, scope, sign: (canonical) => sign(begin + hash('sha256', canonical)) }
+    return moment
+  }
+}
+
+function signingKey(secret: string, day: string, region: string): Buffer {
+  let key = Buffer.from(`AWS4${secret}`)
+  for (const step of [day, region, 's3', 'aws4_request']) {
+    key = createHmac('sha256', key).update(step).digest()
+  }
+  return key
+}
+
+/** HMAC of ASCII texts by two one-shot hashes over padded keys that are kept: half the time of createHmac. */
+function hmacSha256(key: Buffer): (text: string) => string {
+  let inner = Buffer.alloc(BLOCK + 256, 0x36)
+  const outer = Buffer.alloc(BLOCK + 32, 0x5c)
+  for (const [i, byte] of key.entries()) {
+    inner[i] = byte ^ 0x36
+    outer[i] = byte ^ 0x5c
+  }
+  return (text) => {
+    if (BLOCK + text.length > inner.length) {
+      inner = Buffer.concat([inner.subarray(0, BLOCK)], BLOCK + 2 * text.length)
+    }
+    const end = BLOCK + inner.write(text, BLOCK, 'latin1')
+    outer.write(hash('sha256', inner.subarray(0, end), 'binary'), BLOCK, 'latin1')
+    return hash('sha256', outer)
+  }
+}
