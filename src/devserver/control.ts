@@ -49,6 +49,18 @@ const actionSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('throttle'), bytesPerSecond: z.number().positive() }),
   z.strictObject({ kind: z.literal('ignore-conditions') }),
   z.strictObject({ kind: z.literal('no-checksums'), status: z.int().min(400).max(599).optional() }),
+  z.strictObject({ kind: z.literal('cut-head'), bytes: count }),
+  z.strictObject({ kind: z.literal('slow-head'), bytes: count, ms: count }),
+  z.strictObject({ kind: z.literal('header'), name: z.string().min(1), value: z.string().optional() }),
+  z.strictObject({ kind: z.literal('extra-bytes'), bytes: count }),
+  z.strictObject({ kind: z.literal('chunked') }),
+  z.strictObject({ kind: z.literal('interim'), status: z.literal([100, 102]).optional() }),
+  z.strictObject({
+    kind: z.literal('redirect'),
+    status: z.literal([301, 302, 307, 308]).optional(),
+    location: z.string().optional(),
+    region: z.string().optional(),
+  }),
 ])
 
 const MAX_BODY = 1024 * 1024

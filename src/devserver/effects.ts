@@ -19,6 +19,13 @@ export interface Effects {
   bytesPerSecond?: number | undefined
   ignoreConditions: boolean
   noChecksums?: number | undefined
+  cutHeadAfter?: number | undefined
+  slowHead?: { bytes: number; ms: number } | undefined
+  /** By lower-case name; undefined: left out. */
+  headers: Readonly<Record<string, string | undefined>>
+  extraBytes: number
+  chunked: boolean
+  interim?: 100 | 102 | undefined
 }
 
 export const NO_EFFECTS: Readonly<Effects> = {
@@ -28,6 +35,9 @@ export const NO_EFFECTS: Readonly<Effects> = {
   lostAnswer: false,
   unsorted: false,
   ignoreConditions: false,
+  headers: {},
+  extraBytes: 0,
+  chunked: false,
 }
 
 export interface Faults {
@@ -155,7 +165,45 @@ function apply(effects: Effects, action: FaultAction): void {
       return
     case 'no-checksums':
       effects.noChecksums = action.status ?? 501
+      return
+    case 'cut-head':
+      effects.cutHeadAfter = action.bytes
+      return
+    case 'slow-head':
+      effects.slowHead = { bytes: action.bytes, ms: action.ms }
+      return
+    case 'header':
+      effects.headers = { ...effects.headers, [action.name.toLowerCase()]: action.value }
+      return
+    case 'extra-bytes':
+      effects.extraBytes = action.bytes
+      return
+    case 'chunked':
+      effects.chunked = true
+      return
+    case 'interim':
+      effects.interim = action.status ?? 100
+      return
+    case 'redirect':
+      effects.failure ??= redirect(action)
   }
+}
+
+function redirect(action: Extract<FaultAction, { kind: 'redirect' }>): S3Failure {
+  const { status = 307, location, region } = action
+  const permanent = status === 301 || status === 308
+  return new S3Failure(
+    permanent ? 'PermanentRedirect' : 'TemporaryRedirect',
+    'Please re-send this request to the specified endpoint.',
+    {
+      status,
+      details: location === undefined ? {} : { Endpoint: location },
+      headers: {
+        ...(location === undefined ? {} : { location }),
+        ...(region === undefined ? {} : { 'x-amz-bucket-region': region }),
+      },
+    },
+  )
 }
 
 /** xorshift32: enough to choose requests by. */

@@ -44,6 +44,23 @@ export type FaultAction =
   | { kind: 'ignore-conditions' }
   /** A store from before the checksum headers: requests with any are refused (default 501), none are returned. */
   | { kind: 'no-checksums'; status?: number }
+  /** The connection ends after so many bytes of the answer's head. */
+  | { kind: 'cut-head'; bytes: number }
+  /** The head stops after `bytes` for `ms`, then the rest comes, then the connection ends. */
+  | { kind: 'slow-head'; bytes: number; ms: number }
+  /**
+   * A header of the answer reads otherwise, or is missing where `value` is: Content-Range, ETag, `connection: close` …
+   * Content-Length is only a claim then: the body that follows is as long as ever.
+   */
+  | { kind: 'header'; name: string; value?: string }
+  /** So many bytes more than the answer has follow it. */
+  | { kind: 'extra-bytes'; bytes: number }
+  /** The body comes in chunks, without a Content-Length. */
+  | { kind: 'chunked' }
+  /** An interim answer comes first, unasked. Default 100. */
+  | { kind: 'interim'; status?: 100 | 102 }
+  /** To another endpoint, as S3 sends clients of a bucket in another region. Default 307 TemporaryRedirect. */
+  | { kind: 'redirect'; status?: 301 | 302 | 307 | 308; location?: string; region?: string }
 
 export interface FaultRule {
   match?: FaultMatch | undefined

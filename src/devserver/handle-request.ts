@@ -6,6 +6,7 @@ import { S3Failure, s3Failure } from './failure.ts'
 import { MULTIPART_HANDLERS } from './multipart-operations.ts'
 import { OBJECT_HANDLERS } from './object-operations.ts'
 import { pause } from './pause.ts'
+import { reset } from './reset.ts'
 import { type Operation, type Route, route } from './route.ts'
 import { sendReply, slices } from './send-reply.ts'
 import type { Storage } from './storage.ts'
@@ -118,7 +119,7 @@ export async function handleRequest(
     await sendReply(response, reply, effects, method === 'HEAD')
   } catch (error) {
     if (error === CUT) record(0)
-    if (!request.socket.destroyed) request.socket.resetAndDestroy()
+    reset(request.socket)
   } finally {
     if (reply?.body !== undefined && !Buffer.isBuffer(reply.body)) reply.body.release()
   }

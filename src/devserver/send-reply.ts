@@ -3,6 +3,8 @@ import type { ServerResponse } from 'node:http'
 import type { Reply } from './call.ts'
 import type { Effects } from './effects.ts'
 import { pause } from './pause.ts'
+import { reset } from './reset.ts'
+import { sendByHand } from './send-by-hand.ts'
 
 /** Writes the answer, with the faults that are about its body. Resolves with the bytes of body that were handed to the socket. */
 export async function sendReply(
@@ -16,21 +18,43 @@ export async function sendReply(
   const short = effects.shortBody
   const sent = short?.honest ? Math.min(short.bytes, length) : length
   const plain = body === undefined || Buffer.isBuffer(body)
-  if (reply.status === 204 || reply.status === 304) {
-    response.writeHead(reply.status, reply.headers)
-    response.end()
-    return 0
+  const bare = reply.status === 204 || reply.status === 304
+  const headers = changed(bare ? reply.headers : { ...reply.headers, 'content-length': sent }, effects)
+  if (effects.interim === 100) response.writeContinue()
+  else if (effects.interim === 102) response.writeProcessing()
+  if (effects.cutHeadAfter !== undefined || effects.slowHead !== undefined) {
+    const written = bare || head ? undefined : body
+    return sendByHand(response, { status: reply.status, headers, body: written }, effects)
   }
-  response.writeHead(reply.status, { ...reply.headers, 'content-length': sent })
-  if (head || body === undefined) {
-    response.end()
+  response.writeHead(reply.status, headers)
+  if (bare || head || body === undefined) {
+    end(response, undefined, effects)
     return 0
   }
   if (plain && !disturbed(effects)) {
-    response.end(body)
+    end(response, body, effects)
     return length
   }
   return sendBody(response, body, effects)
+}
+
+function changed(headers: Reply['headers'], effects: Effects): Reply['headers'] {
+  const made = { ...headers }
+  if (effects.chunked) {
+    delete made['content-length']
+    made['transfer-encoding'] = 'chunked'
+  }
+  for (const [name, value] of Object.entries(effects.headers)) {
+    if (value === undefined) delete made[name]
+    else made[name] = value
+  }
+  return made
+}
+
+function end(response: ServerResponse, body: Buffer | undefined, effects: Effects): void {
+  const { socket } = response
+  response.end(body)
+  if (effects.extraBytes > 0) socket?.write(Buffer.alloc(effects.extraBytes, 'extra'))
 }
 
 function disturbed(effects: Effects): boolean {
@@ -73,11 +97,11 @@ async function sendBody(
     return sent
   }
   const { socket } = response
-  if (effects.resetAfter !== undefined && sent >= effects.resetAfter) socket?.resetAndDestroy()
+  if (effects.resetAfter !== undefined && sent >= effects.resetAfter) reset(socket)
   else if (effects.stallAfter !== undefined && sent >= effects.stallAfter) return sent
   else if (effects.shortBody !== undefined && !effects.shortBody.honest && sent >= effects.shortBody.bytes)
     socket?.end()
-  else response.end()
+  else end(response, undefined, effects)
   return sent
 }
 

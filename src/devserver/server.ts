@@ -8,6 +8,7 @@ import { s3Failure } from './failure.ts'
 import { handleRequest, type Serving } from './handle-request.ts'
 import { readWhole } from './read-object.ts'
 import { openRequestLog } from './request-log.ts'
+import { watchConnections } from './reset.ts'
 import { stageBytes } from './staging.ts'
 import { type Bucket, deleteObject, openStorage, putObject, type Storage } from './storage.ts'
 import { DEV_CREDENTIALS, type DevServer, type DevServerOptions } from './types.ts'
@@ -52,6 +53,7 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
   }
   const server: Server =
     options.tls === undefined ? createServer(http) : createTlsServer({ ...http, ...options.tls })
+  if (options.tls !== undefined) watchConnections(server)
   server.on('request', handle(false))
   server.on('checkContinue', handle(true))
   // A broken connection is the client's affair, and often this server's own doing.
