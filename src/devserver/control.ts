@@ -24,6 +24,7 @@ const ruleSchema = z.strictObject({
     })
     .optional(),
   do: z.union([z.lazy(() => actionSchema), z.array(z.lazy(() => actionSchema))]),
+  inTurn: z.boolean().optional(),
 })
 const actionSchema = z.discriminatedUnion('kind', [
   z.strictObject({

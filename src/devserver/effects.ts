@@ -79,12 +79,16 @@ export function openFaults(rules: readonly FaultRule[]): Faults {
       const effects: Effects = { ...NO_EFFECTS }
       for (const entry of active) {
         if (!matches(entry.rule.match, method, route) || !takesTurn(entry)) continue
-        const actions = entry.rule.do
-        for (const action of isList(actions) ? actions : [actions]) apply(effects, action)
+        for (const action of chosen(entry)) apply(effects, action)
       }
       return effects
     },
   }
+}
+
+function chosen({ rule, struck }: Active): readonly FaultAction[] {
+  const actions = isList(rule.do) ? rule.do : [rule.do]
+  return rule.inTurn ? actions.slice((struck - 1) % actions.length).slice(0, 1) : actions
 }
 
 function isList(actions: FaultAction | readonly FaultAction[]): actions is readonly FaultAction[] {

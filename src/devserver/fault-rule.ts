@@ -65,4 +65,6 @@ export type FaultAction =
 export interface FaultRule {
   match?: FaultMatch | undefined
   do: FaultAction | readonly FaultAction[]
+  /** Of the list the next one each time, not all of them. */
+  inTurn?: boolean | undefined
 }

@@ -62,6 +62,18 @@ test('a rule strikes the requests it names, in turn: skip, every, first', async 
   assert.deepEqual(statuses, [200, 200, 503, 200, 503, 200, 200, 200])
 })
 
+test('actions in turn strike one at a time', async (t) => {
+  const { server, send } = await setUp(t)
+  server.faults.add({
+    match: { every: 2 },
+    do: [503, 500, 429].map((status) => ({ kind: 'status', status })),
+    inTurn: true,
+  })
+  const statuses: number[] = []
+  for (let i = 0; i < 8; i++) statuses.push((await send({ key: 'small' })).status)
+  assert.deepEqual(statuses, [200, 503, 200, 500, 200, 429, 200, 503])
+})
+
 test('a probability strikes the same requests for the same seed', async (t) => {
   const { fault, server, send } = await setUp(t)
   const struck = async () => {
