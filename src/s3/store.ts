@@ -124,6 +124,8 @@ export interface GetRequest {
 export interface GotBytes {
   etag: string
   check: Check
+  /** CRC-32 of the bytes, where the check took it anyway. */
+  crc32?: number | undefined
 }
 
 export interface Document {
