@@ -60,6 +60,7 @@ export async function handleRequest(
       key: to.key,
       status,
       range: request.headers.range,
+      userAgent: request.headers['user-agent'],
       bytesOut,
       bytesIn: call?.bytesIn ?? 0,
     })

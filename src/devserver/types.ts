@@ -48,6 +48,7 @@ export interface LoggedRequest {
   status: number
   /** Range header as asked. */
   range?: string | undefined
+  userAgent?: string | undefined
   /** bytes of object data put into the answer (not those of documents) */
   bytesOut: number
   /** decoded bytes taken from the request's body */

@@ -11,7 +11,7 @@ export interface CliResult {
 }
 
 export interface CliOptions {
-  /** Added to a clean environment: nothing of the caller's AWS_* or LONGSHORE_*, no config file of the user's. */
+  /** Added to a clean environment: nothing of the caller's AWS_* or LONGSHORE_* (but the lane), no config file of the user's. */
   env?: Readonly<Record<string, string | undefined>> | undefined
   cwd?: string | undefined
   input?: string | Uint8Array | undefined
@@ -66,7 +66,9 @@ export function collect(child: ChildProcessWithoutNullStreams): Promise<CliResul
 export function cleanEnv(added: CliOptions['env'] = {}): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) =>
-      !/^(AWS_|LONGSHORE_|S3_|SLURM_|JOB_COMPLETION_INDEX|NODE_TEST|NO_COLOR|FORCE_COLOR)/.test(name),
+      !/^(AWS_|LONGSHORE_(?!LANE$)|S3_|SLURM_|JOB_COMPLETION_INDEX|NODE_TEST|NO_COLOR|FORCE_COLOR)/.test(
+        name,
+      ),
   )
   return {
     ...Object.fromEntries(kept),

@@ -6,6 +6,7 @@ import { startDevServer } from '../../src/devserver/server.ts'
 import { DEV_CREDENTIALS, type DevServer, type DevServerOptions } from '../../src/devserver/types.ts'
 import { S3_DEFAULTS, type S3Settings } from '../../src/s3/settings.ts'
 import type { ObjectStore } from '../../src/s3/store.ts'
+import { assertNoWire, LANE, weather } from './lanes.ts'
 import { type Cleanup, tempDir } from './tmp.ts'
 
 export interface TestServer {
@@ -28,12 +29,14 @@ export interface WithDevServerOptions extends Omit<Partial<DevServerOptions>, 't
   faults?: readonly FaultRule[]
   /** https with a certificate of its own; `settings.caBundle` names it. */
   tls?: boolean
+  /** Why this server stays well in the lane `faults`: the test counts requests, or brings its own trouble. */
+  undisturbed?: string
 }
 
 /** A dev server on a temporary folder, with one bucket, closed after the test. */
 export async function withDevServer(
   t: Cleanup,
-  { bucket = 'test', tls = false, ...options }: WithDevServerOptions = {},
+  { bucket = 'test', tls = false, undisturbed, faults = [], ...options }: WithDevServerOptions = {},
 ): Promise<TestServer> {
   // The folder goes after the server that writes to it.
   const removals: (() => void | Promise<void>)[] = []
@@ -45,6 +48,7 @@ export async function withDevServer(
     dir: path.join(dir, 'buckets'),
     buckets: [bucket],
     tls: certificate,
+    faults: [...(undisturbed === undefined ? weather() : []), ...faults],
     ...options,
   })
   const stores: ObjectStore[] = []
@@ -52,6 +56,7 @@ export async function withDevServer(
     for (const store of stores) await store.close()
     await server.close()
     for (const remove of removals) await remove()
+    if (LANE === 'sdk') assertNoWire(server)
   })
   const env: Record<string, string> = {
     PATH: process.env.PATH ?? '',
@@ -62,6 +67,7 @@ export async function withDevServer(
     AWS_REGION: 'us-east-1',
     AWS_ENDPOINT_URL: server.url,
     ...(tls ? { AWS_CA_BUNDLE: ca } : {}),
+    ...(LANE === undefined ? {} : { LONGSHORE_LANE: LANE }),
   }
   const settings: S3Settings = {
     ...S3_DEFAULTS,
