@@ -14,6 +14,8 @@ export interface Sink {
   /** Without `into`: collected here, up to this many bytes. */
   maxBytes?: number | undefined
   bytes?: Buffer | undefined
+  /** Instead of the others: given a successful XML answer; true when the SDK need not parse it. */
+  parse?: ((body: Buffer) => boolean) | undefined
 }
 
 /**
@@ -26,7 +28,7 @@ export async function receiveBody(
 ): Promise<unknown> {
   const { sink, method, alive } = about
   const status = res.statusCode ?? 0
-  if (sink !== undefined && (status === 200 || status === 206)) {
+  if (sink !== undefined && sink.parse === undefined && (status === 200 || status === 206)) {
     if (sink.into !== undefined) await fill(res, sink.into, sink.range, alive)
     else sink.bytes = await collect(res, sink.maxBytes ?? MAX_PARSED_BYTES, alive)
     return Readable.from([])
@@ -40,7 +42,10 @@ export async function receiveBody(
     return trimmed(body)
   }
   const isXml = text.startsWith('<') && !/^<(!doctype\s+html|html)/i.test(text)
-  if (isXml && status < 300) return trimmed(body)
+  if (isXml && status < 300) {
+    const xml = trimmed(body)
+    return sink?.parse?.(xml) ? Buffer.alloc(0) : xml
+  }
   throw new TransportError('foreign', summary(status, res.headers['content-type'], text), { status })
 }
 

@@ -1,75 +1,12 @@
-import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3'
+import { GetObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3'
 import { LongshoreError } from '../errors.ts'
-import { watchCircle } from './circle.ts'
 import type { Failure } from './failure.ts'
 import { sendGet } from './get-command.ts'
 import { commonInput } from './input.ts'
 import type { Sink } from './receive.ts'
 import type { Session } from './send.ts'
-import type {
-  CallOptions,
-  Document,
-  GetRequest,
-  GotBytes,
-  ListedObject,
-  ListOptions,
-  ListPage,
-  ObjectInfo,
-} from './store.ts'
+import type { CallOptions, Document, GetRequest, GotBytes, ObjectInfo } from './store.ts'
 import { checksumsOf, verifyBytes } from './verify.ts'
-
-export async function* listS3(
-  session: Session,
-  options: ListOptions,
-): AsyncGenerator<ListPage, void, undefined> {
-  const { prefix, delimiter, startAfter, ...call } = options
-  let token: string | undefined
-  const circle = watchCircle()
-  do {
-    const page = await session.send({ ...call, kind: 'LIST', key: prefix }, (client, send) =>
-      client.send(
-        new ListObjectsV2Command({
-          ...commonInput(session),
-          Prefix: prefix,
-          EncodingType: 'url',
-          ...(delimiter === undefined ? {} : { Delimiter: delimiter }),
-          ...(startAfter === undefined ? {} : { StartAfter: startAfter }),
-          ...(token === undefined ? {} : { ContinuationToken: token }),
-        }),
-        send,
-      ),
-    )
-    const decode = page.EncodingType === 'url' ? decodeKey : (key: string) => key
-    const refuse = (why: string) => badListing(session, prefix, why)
-    const objects: ListedObject[] = []
-    for (const item of page.Contents ?? []) {
-      const key = decode(item.Key ?? '')
-      const { Size: size, LastModified: modified, ETag: etag } = item
-      if (key === undefined || key === '' || !key.startsWith(prefix))
-        throw refuse(`the key ${JSON.stringify(item.Key)}`)
-      if (!isSize(size)) throw refuse(`no size of ${JSON.stringify(key)}`)
-      objects.push({
-        key,
-        size,
-        etag: etag ?? '',
-        modified: modified?.getTime() ?? 0,
-        ...(item.StorageClass === undefined ? {} : { storageClass: item.StorageClass }),
-      })
-    }
-    const folders: string[] = []
-    for (const { Prefix } of page.CommonPrefixes ?? []) {
-      const folder = decode(Prefix ?? '')
-      if (!folder?.startsWith(prefix)) throw refuse(`the folder ${JSON.stringify(Prefix)}`)
-      folders.push(folder)
-    }
-    const next = page.IsTruncated ? page.NextContinuationToken : undefined
-    // A listing that ends early would be taken for the whole: better no answer.
-    if (page.IsTruncated && (next === undefined || next === token)) throw refuse('no way to its next page')
-    if (circle(next, objects[0]?.key ?? folders[0])) throw refuse('its pages come again and again')
-    yield { objects, folders }
-    token = next
-  } while (token !== undefined)
-}
 
 export async function headS3(
   session: Session,
@@ -180,15 +117,6 @@ export async function getS3Document(
   }
 }
 
-/** `+` is a blank in S3's own form of URL encoding; a literal one comes as %2B. */
-function decodeKey(key: string): string | undefined {
-  try {
-    return decodeURIComponent(key.replaceAll('+', ' '))
-  } catch {
-    return undefined
-  }
-}
-
 function isSize(size: number | undefined): size is number {
   return size !== undefined && Number.isSafeInteger(size) && size >= 0
 }
@@ -223,13 +151,5 @@ function badAnswer(session: Session, key: string, why: string): LongshoreError {
   return new LongshoreError('SERVER', `${path}: the answer has ${why}`, {
     path,
     hint: 'is this an S3 server?',
-  })
-}
-
-function badListing(session: Session, prefix: string, why: string): LongshoreError {
-  const path = `${session.url}/${prefix}`
-  return new LongshoreError('SERVER', `${path}: the listing can't be used: ${why}`, {
-    path,
-    hint: 'report it to who runs the server',
   })
 }

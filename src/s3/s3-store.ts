@@ -1,4 +1,5 @@
-import { getS3, getS3Document, headS3, listS3 } from './s3-read.ts'
+import { listS3 } from './list-s3.ts'
+import { getS3, getS3Document, headS3 } from './s3-read.ts'
 import {
   abortS3Upload,
   completeS3Upload,

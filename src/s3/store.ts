@@ -64,6 +64,11 @@ export interface ListOptions extends CallOptions {
   /** '/' lists one level: sub-folders come as `folders`. */
   delimiter?: '/' | undefined
   startAfter?: string | undefined
+  /**
+   * The caller sorts, or does not mind: pages may come in any order, and several are asked for at once where the
+   * store's key space allows it. A key comes once all the same. For whole prefixes only.
+   */
+  anyOrder?: boolean | undefined
 }
 
 export interface ListPage {
