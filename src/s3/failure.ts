@@ -1,4 +1,5 @@
 import { errorCode } from '../fs/error-code.ts'
+import { Refusal } from './refusal.ts'
 import { retryAfterMs } from './retry.ts'
 import { TransportError } from './transport-error.ts'
 
@@ -126,6 +127,11 @@ interface SdkError {
 }
 
 function sdkError(error: unknown): SdkError {
+  if (error instanceof Refusal) {
+    const { status, message, retryAfter } = error
+    const headers: Record<string, string> = retryAfter === undefined ? {} : { 'retry-after': retryAfter }
+    return { code: error.code || 'Unknown', message, status, headers, region: undefined }
+  }
   const fields: Record<string, unknown> = typeof error === 'object' && error !== null ? { ...error } : {}
   const metadata = asRecord(fields.$metadata)
   const response = asRecord(hidden(error, '$response'))

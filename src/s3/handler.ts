@@ -2,6 +2,7 @@ import * as http from 'node:http'
 import * as https from 'node:https'
 import { Readable } from 'node:stream'
 import type { Agents } from './agent.ts'
+import { markStale } from './attempts.ts'
 import { carriedOptions } from './get-command.ts'
 import { receiveBody, type Sink } from './receive.ts'
 import { TransportError } from './transport-error.ts'
@@ -168,7 +169,7 @@ function drained(req: http.ClientRequest): Promise<void> {
 
 /** A kept-alive connection that the server had just closed: nothing was asked yet, so asking again is free. */
 function markReused(error: Error, req: http.ClientRequest): Error {
-  return req.reusedSocket ? Object.assign(error, { reusedSocket: true }) : error
+  return req.reusedSocket ? markStale(error) : error
 }
 
 function answer(res: http.IncomingMessage, body: unknown): WireResponse {
