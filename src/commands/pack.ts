@@ -37,6 +37,8 @@ export interface PackReport {
   /** Shards done by this run, and found done. */
   packed: number
   kept: number
+  /** Parts of packed shards that an earlier run had put up. */
+  keptParts: number
   /** The first 1,000 objects that were left out, and how many there are; all of them are in `leftList` at DST. */
   left: { key: string; reason: string }[]
   leftCount: number

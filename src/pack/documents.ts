@@ -43,7 +43,7 @@ export async function writeRecord(
   desk: Desk,
   key: string,
   value: unknown,
-  condition?: 'absent',
+  condition?: 'absent' | { etag: string },
 ): Promise<'written' | 'exists'> {
   const bytes = Buffer.from(`${canonicalJson(value)}\n`)
   const { signal } = desk

@@ -21,8 +21,8 @@ export function estimatePack(
     const partSize = partSizeFor(size, options.partSize)
     const parts = Math.ceil(size / partSize)
     estimate.get += Math.max(objects, parts) + 3
-    // A multipart upload is begun and completed by requests of its own.
-    estimate.put += DOCUMENTS_A_SHARD + (size <= WHOLE_BYTES ? 1 : parts + 2)
+    // A multipart upload is begun, noted down and completed by requests of its own.
+    estimate.put += DOCUMENTS_A_SHARD + (size <= WHOLE_BYTES ? 1 : parts + 3)
     estimate.bytes += size
   }
   if (options.desk.store.kind === 'local') estimate.disk = estimate.bytes

@@ -7,9 +7,12 @@ import { eachOf } from './each-of.ts'
 import { createGate, type Gate } from './gate.ts'
 import { linkSignal } from './link-signal.ts'
 import { namesBeside } from './names.ts'
+import { createSumsCheck } from './part-sums.ts'
 import { partSizeFor } from './parts.ts'
 import { type PlanHead, planKeys, type ShardResult } from './plan-schema.ts'
+import { isFinished } from './publish.ts'
 import { measure, readSlice } from './slices.ts'
+import { layoutOf } from './take-upload.ts'
 import { uploadShard } from './upload-shard.ts'
 import { writeIndexes } from './write-index.ts'
 
@@ -28,6 +31,14 @@ export interface FillOptions {
   progress: Progress
   /** Counts the checks that objects passed. */
   checks: Record<string, number>
+  /** Parts that an earlier run had put up are counted here. */
+  onKept(): void
+}
+
+interface Work extends FillOptions {
+  gate: Gate
+  needsSums: ReturnType<typeof createSumsCheck>
+  onLeftOpen(parts: number): void
 }
 
 /** Shards worked on at once: the end of one (indexes, naming) hides behind the bytes of the next. */
@@ -35,15 +46,24 @@ const OPEN_SHARDS = 3
 /** A shard whose upload vanishes is begun so often. */
 const TRIES = 3
 
-/** Fills the given shards of a frozen plan. Rejects with the first failure, after clearing up. */
+/**
+ * Fills the given shards of a frozen plan. Rejects with the first failure, after clearing up; when the run was cut
+ * off, parts that are up stay for the next one.
+ */
 export async function fillShards(desk: Desk, options: FillOptions): Promise<void> {
   // A failed shard stops the others: what they have is cleared up, what is finished is kept.
   const { signal, abort, unlink } = linkSignal(desk.signal)
   const gate = createGate(Math.max(2, Math.floor(options.memory / (options.partSize ?? BLOCK_BYTES)) + 2))
+  let [openParts, openUploads] = [0, 0]
+  const onLeftOpen = (parts: number): void => {
+    openParts += parts
+    openUploads++
+  }
+  const work: Work = { ...options, gate, needsSums: createSumsCheck(desk), onLeftOpen }
   try {
     await eachOf(options.shards, OPEN_SHARDS, async (i) => {
       try {
-        await fillShard({ ...desk, signal }, i, gate, options)
+        await fillShard({ ...desk, signal }, i, work)
       } catch (error) {
         abort(error)
         throw signal.reason
@@ -51,19 +71,29 @@ export async function fillShards(desk: Desk, options: FillOptions): Promise<void
     })
   } finally {
     unlink()
+    if (openUploads > 0) {
+      const path = `${desk.store.url}/${desk.prefix}`
+      const hint = 'run the same command again: it goes on with them'
+      const what = `${openParts} parts that are up stay in ${openUploads} open uploads`
+      options.progress.warn(what, { path, hint })
+    }
   }
 }
 
-async function fillShard(desk: Desk, i: number, gate: Gate, options: FillOptions): Promise<void> {
+async function fillShard(desk: Desk, i: number, options: Work): Promise<void> {
   const { source, plan } = options
   const without = new Map<string, string>()
   let begun = 1
   for (;;) {
     try {
-      await fillWithout(desk, i, without, gate, options)
+      await fillWithout(desk, i, without, { ...options, resumed: options.resumed || begun > 1 })
       return
     } catch (error) {
-      if (isUploadGone(error, desk) && begun++ < TRIES && !desk.signal.aborted) continue
+      if (isUploadGone(error, desk) && begun++ < TRIES && !desk.signal.aborted) {
+        // Whoever finished the shard ended its upload with that.
+        if (await isFinished(desk, plan, i)) return
+        continue
+      }
       if (!isSourceChanged(error, source) || desk.signal.aborted) throw error
       if (options.onChanged === 'fail') throw sourceChanged(error)
       const before = without.size
@@ -75,7 +105,7 @@ async function fillShard(desk: Desk, i: number, gate: Gate, options: FillOptions
   }
 }
 
-/** Another run into this place, on another machine, took our upload for a dead one's: it is begun anew. */
+/** Another run into this place, on another machine, ended our upload, or took it for a dead one's. */
 function isUploadGone(error: unknown, desk: Desk): boolean {
   return isLongshoreError(error, 'NOT_FOUND') && isBelow(error.path, desk)
 }
@@ -84,8 +114,7 @@ async function fillWithout(
   desk: Desk,
   i: number,
   without: ReadonlyMap<string, string>,
-  gate: Gate,
-  options: FillOptions,
+  options: Work,
 ): Promise<void> {
   const { source, plan, progress } = options
   const planned = plan.shards[i]
@@ -100,21 +129,26 @@ async function fillWithout(
   }
   if (samples === 0) return await finish(null)
   const { name, split } = planned
+  const partSize = partSizeFor(size, options.partSize)
   await uploadShard(desk, read(), {
     key: desk.prefix + name,
     size,
-    partSize: partSizeFor(size, options.partSize),
+    partSize,
+    record: keys.upload(plan.digest, i, layoutOf(partSize, without.keys())),
     store: desk.engine.attach(source.store),
     prefix: source.prefix,
-    gate,
+    gate: options.gate,
     mayBeOpen: options.resumed,
+    needsSums: options.needsSums,
+    onLeftOpen: options.onLeftOpen,
     async beforeName(sums) {
       const names = namesBeside(name)
       const etags = source.store.kind === 's3'
       const entry = await writeIndexes(desk, { name, split, size, samples, ...sums }, { names, etags, read })
       await finish(entry)
     },
-    onPart(part, done) {
+    onPart(part, done, kept) {
+      if (kept) options.onKept()
       progress.done({ bytes: part.length, objects: part.objects })
       for (const [check, times] of Object.entries(done.checks)) {
         options.checks[check] = (options.checks[check] ?? 0) + times

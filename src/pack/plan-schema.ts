@@ -4,7 +4,9 @@ import { shardSchema } from '../manifest/dataset.ts'
 /**
  * The plan of a pack, below `DST/.longshore/plan/`: `<digest>/slice-000000.jsonl` (a shard's samples with their
  * offsets, one IndexedSample a line), `<digest>/head.json` after all slices, `current.json`, which freezes one
- * plan for this DST (If-None-Match), and `<digest>/result-000000.json` once a shard's bytes are known.
+ * plan for this DST (If-None-Match), and `<digest>/result-000000.json` once a shard's bytes are known. Below
+ * `<digest>/uploads/`, until the dataset is whole: `000000-<layout>.json` says which multipart upload takes that
+ * shard, and `000000-<layout>-<upload>-00001.json` the sums of a part where the store can't tell them.
  */
 const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER)
 const crc = z.string().regex(/^[0-9a-f]{8}$/)
@@ -58,6 +60,21 @@ export const resultSchema = z.strictObject({
   left: z.array(left),
 })
 
+export const uploadSchema = z.strictObject({
+  format: z.literal('longshore-upload'),
+  version: z.literal(1),
+  uploadId: z.string().min(1),
+})
+
+export const partSumsSchema = z.strictObject({
+  format: z.literal('longshore-part'),
+  version: z.literal(1),
+  etag: z.string().min(1),
+  size: count,
+  /** CRC-32 of each block */
+  blocks: z.array(crc),
+})
+
 export type PlanHead = z.infer<typeof headSchema>
 export type PlannedShard = z.infer<typeof plannedShardSchema>
 export type ShardResult = z.infer<typeof resultSchema>
@@ -74,5 +91,8 @@ export function planKeys(prefix: string) {
     slice: (digest: string, i: number) => `${base}${digest}/slice-${number(i)}.jsonl`,
     results: (digest: string) => `${base}${digest}/result-`,
     result: (digest: string, i: number) => `${base}${digest}/result-${number(i)}.json`,
+    uploads: (digest: string) => `${base}${digest}/uploads/`,
+    upload: (digest: string, i: number, layout: string) =>
+      `${base}${digest}/uploads/${number(i)}-${layout}.json`,
   }
 }

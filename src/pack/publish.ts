@@ -58,6 +58,14 @@ export async function finishedShards(desk: Desk, plan: PlanHead): Promise<Map<nu
   return finished
 }
 
+/** The same question about one shard. */
+export async function isFinished(desk: Desk, plan: PlanHead, i: number): Promise<boolean> {
+  const result = await readRecord(desk, planKeys(desk.prefix).result(plan.digest, i), resultSchema)
+  if (result === undefined || result.shard === null) return result !== undefined
+  const there = await desk.store.head(desk.prefix + result.shard.name, { signal: desk.signal })
+  return there?.size === result.shard.size
+}
+
 /**
  * Writes the manifest, once every shard of the plan is finished: whoever sees the last one does it, and all who do
  * write the same bytes. undefined: other tasks have shards to do. `tidy` is called before the manifest is there.

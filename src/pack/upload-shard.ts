@@ -2,12 +2,15 @@ import { crc32, crc32Combine } from '../checksum/crc32.ts'
 import type { IndexedSample } from '../formats/sample-index.ts'
 import type { UploadedPart } from '../s3/store.ts'
 import { BLOCK_BYTES, type TransferDone } from '../transfer/types.ts'
-import { CLEAR_MS, clearUploads } from './clear-uploads.ts'
+import { CLEAR_MS, clearUploads, tryToClearUploads } from './clear-uploads.ts'
 import { type Desk, readObject } from './documents.ts'
 import { holdsOther } from './freeze.ts'
 import type { Gate } from './gate.ts'
+import { leavesUpload } from './leaves-upload.ts'
 import { linkSignal } from './link-signal.ts'
+import { type OpenShard, writeSums } from './part-sums.ts'
 import { type PartsOptions, type ShardPart, shardParts } from './parts.ts'
+import { takeUpload } from './take-upload.ts'
 
 /** A shard up to this size is one PUT. It is held beside the engine's buffers, so it is no larger than a block. */
 export const WHOLE_BYTES = BLOCK_BYTES
@@ -16,40 +19,42 @@ export interface UploadOptions extends PartsOptions {
   key: string
   /** bytes of the shard */
   size: number
+  /** Key of the record that names the upload; it stands for what the parts hold. */
+  record: string
   gate: Gate
   /** A run before this one may have left an open upload. */
   mayBeOpen: boolean
+  needsSums: (open: OpenShard) => Promise<boolean>
   /** Called when all bytes are up and their sums known, before the shard has its name. */
   beforeName(sums: { crc32: number; blockCrcs: number[] }): Promise<void>
-  onPart(part: ShardPart, done: TransferDone): void
+  /** `kept`: an earlier run had put it up. */
+  onPart(part: ShardPart, done: TransferDone, kept: boolean): void
+  /** A failure left so many parts for the next run to go on with. */
+  onLeftOpen(parts: number): void
 }
 
 /**
  * Moves a shard to DST: its parts as a multipart upload, or one PUT when it is small. The name appears last and
- * only where none was; a shard that is there already must have these bytes, else DEST_HOLDS_OTHER. A failure
- * leaves no open upload behind, unless the process is killed: then the next run clears it away.
+ * only where none was; a shard that is there already must have these bytes, else DEST_HOLDS_OTHER. A run that was
+ * killed or cut off leaves the upload, and the next one goes on with its parts; any other failure aborts it.
  */
 export async function uploadShard(
   desk: Desk,
   samples: AsyncIterable<IndexedSample>,
   options: UploadOptions,
 ): Promise<void> {
-  const { key, size } = options
+  const { key, size, record, partSize, mayBeOpen } = options
   if (size <= WHOLE_BYTES) return await uploadWhole(desk, samples, options)
-  if (options.mayBeOpen) await tryToClear(desk, key)
-  // A lost answer leaves an upload that nobody knows the id of: looked for when the shard is through.
-  let orphans = false
-  const onRetry = (): void => {
-    orphans = true
-  }
-  let uploadId: string | undefined
+  const { open, kept, orphans } = await takeUpload(desk, { key, size, record, partSize }, { mayBeOpen })
+  const { uploadId } = open
+  const up = new Map(kept)
   try {
-    uploadId = await desk.store.createUpload(key, { signal: desk.signal, onRetry })
-    const done = await moveParts(desk, samples, { ...options, uploadId })
+    await moveParts(desk, samples, { ...options, open, up })
+    const done = [...up.values()].sort((a, b) => a.id - b.id)
     const sums = sumUp(done)
     await options.beforeName(sums)
-    const parts = done.map(({ etag = '', bytes, crc32: crc }, i): UploadedPart => {
-      return { partNumber: i + 1, etag, size: bytes, crc32: crc }
+    const parts = done.map(({ id, etag = '', bytes, crc32: crc }): UploadedPart => {
+      return { partNumber: id, etag, size: bytes, crc32: crc }
     })
     const outcome = await desk.store.completeUpload(
       { key, uploadId, parts, size, condition: 'absent' },
@@ -59,15 +64,14 @@ export async function uploadShard(
       await desk.store.abortUpload(key, uploadId, { signal: desk.signal })
       await checkExisting(desk, key, size, sums.crc32)
     }
-    if (orphans) await tryToClear(desk, key)
+    if (orphans) await tryToClearUploads(desk, key)
   } catch (error) {
     // Not under the run's own signal: that may be what ended it.
     const last = { ...desk, signal: AbortSignal.timeout(CLEAR_MS) }
-    if (uploadId !== undefined) {
-      await desk.store.abortUpload(key, uploadId, { signal: last.signal }).catch(() => {})
-    }
-    // Begun, perhaps, and the answer lost or not awaited.
-    if (orphans || uploadId === undefined) await clearUploads(last, key).catch(() => {})
+    const keep = up.size > 0 && leavesUpload(error, { grew: up.size > kept.size })
+    if (keep) options.onLeftOpen(up.size)
+    else await desk.store.abortUpload(key, uploadId, { signal: last.signal }).catch(() => {})
+    if (orphans) await clearUploads(last, key, uploadId).catch(() => {})
     throw error
   }
 }
@@ -86,7 +90,7 @@ async function uploadWhole(
     await options.gate.enter(signal)
     try {
       const got = await engine.move({ id, length, pieces, to: { kind: 'memory' } }, { signal })
-      options.onPart(part, got)
+      options.onPart(part, got, false)
       await options.beforeName(got)
       const { body: bytes = new Uint8Array(0) } = got
       const all = [{ kind: 'bytes' as const, at: 0, length, bytes }]
@@ -98,24 +102,26 @@ async function uploadWhole(
   }
 }
 
+/** Into `up`, which holds those that are there already. */
 async function moveParts(
   desk: Desk,
   samples: AsyncIterable<IndexedSample>,
-  options: UploadOptions & { uploadId: string },
-): Promise<TransferDone[]> {
+  options: UploadOptions & { open: OpenShard; up: Map<number, TransferDone> },
+): Promise<void> {
   const { engine } = desk
-  const { key, uploadId, gate } = options
+  const { key, open, up, gate } = options
   const store = engine.attach(desk.store)
-  const done: TransferDone[] = []
   const running = new Set<Promise<void>>()
   const { signal, abort, unlink } = linkSignal(desk.signal)
   const move = async (part: ShardPart): Promise<void> => {
     const { number, offset, length, pieces } = part
     try {
+      const { uploadId } = open
       const to = { kind: 'part' as const, store, key, uploadId, partNumber: number, offset }
       const result = await engine.move({ id: number, length, pieces, to }, { signal })
-      done[number - 1] = result
-      options.onPart(part, result)
+      if (await options.needsSums(open)) await writeSums({ ...desk, signal }, open, result)
+      up.set(number, result)
+      options.onPart(part, result, false)
     } catch (error) {
       // The first one counts: what follows is only the abort that it causes.
       abort(error)
@@ -125,6 +131,12 @@ async function moveParts(
   }
   try {
     for await (const part of shardParts(samples, options)) {
+      const kept = up.get(part.number)
+      if (kept !== undefined) {
+        signal.throwIfAborted()
+        options.onPart(part, kept, true)
+        continue
+      }
       await gate.enter(signal)
       const one: Promise<void> = move(part).finally(() => running.delete(one))
       running.add(one)
@@ -134,7 +146,6 @@ async function moveParts(
     unlink()
   }
   signal.throwIfAborted()
-  return done
 }
 
 function sumUp(parts: readonly TransferDone[]): { crc32: number; blockCrcs: number[] } {
@@ -151,9 +162,4 @@ async function checkExisting(desk: Desk, key: string, size: number, crc: number)
   let sum = 0
   for await (const chunk of readObject(desk, key, size)) sum = crc32(chunk, sum)
   if (sum !== crc) throw holdsOther(url, 'an object that is not this shard')
-}
-
-/** Many may write and not list: what can't be looked for does not stop a pack. */
-async function tryToClear(desk: Desk, key: string): Promise<void> {
-  await clearUploads(desk, key).catch(() => desk.signal.throwIfAborted())
 }
