@@ -9,6 +9,7 @@ import { writeUsage } from '../../src/cache/usage.ts'
 import type { CommandContext } from '../../src/commands/context.ts'
 import { SILENT } from '../../src/progress.ts'
 import { S3_DEFAULTS } from '../../src/s3/settings.ts'
+import { LANE } from '../support/lanes.ts'
 
 export const HOUR = 3_600_000
 
@@ -79,7 +80,7 @@ export function context(more: Partial<CommandContext> = {}): CommandContext {
     signal: new AbortController().signal,
     progress: SILENT,
     s3: S3_DEFAULTS,
-    engine: { concurrency: 4, memory: 1 << 20 },
+    engine: { lane: LANE, concurrency: 4, memory: 1 << 20 },
     dryRun: false,
     env: {},
     ...more,

@@ -8,6 +8,7 @@ import { preload } from '../../src/commands/preload.ts'
 import { isLongshoreError } from '../../src/errors.ts'
 import { contextFor, MIB, noise, packedObjects, preloadOptions } from '../preload/support.ts'
 import { withDevServer } from '../support/devserver.ts'
+import { LANE } from '../support/lanes.ts'
 import { tempDir } from '../support/tmp.ts'
 
 function collector(): Writable & { bytes(): Buffer } {
@@ -42,7 +43,7 @@ test('one object comes whole and in order, is fetched once, and from the cache a
 })
 
 test('several at once fetch it once between them', async (t) => {
-  const dev = await withDevServer(t)
+  const dev = await withDevServer(t, { undisturbed: 'it counts the bytes sent' })
   const bytes = noise('l', 20 * MIB)
   dev.seed({ 'o/large': bytes })
   const cacheDir = tempDir(t)
@@ -95,7 +96,7 @@ test('no byte of a damaged block of a shard is written', async (t) => {
 })
 
 test('a reader that goes away ends it quietly; what was fetched is kept', async (t) => {
-  const dev = await withDevServer(t)
+  const dev = await withDevServer(t, { undisturbed: 'it counts the bytes sent' })
   dev.seed({ 'o/large': noise('l', 60 * MIB) })
   const cacheDir = tempDir(t)
   const output = new Writable({
@@ -104,7 +105,7 @@ test('a reader that goes away ends it quietly; what was fetched is kept', async 
     },
   })
   const options = { source: `${dev.root}/o/large`, cacheDir, cacheMode: 'private' } as const
-  const engine = { concurrency: 1, memory: 32 * MIB }
+  const engine = { lane: LANE, concurrency: 1, memory: 32 * MIB }
   const report = await cat({ ...options, output }, contextFor(dev, { engine }))
   assert.ok(report.bytes < 60 * MIB)
   const sent = dev.server.requests.all().reduce((sum, r) => sum + r.bytesOut, 0)

@@ -252,7 +252,7 @@ test('what did not change since an older version is a hard link, not a fetch', a
 })
 
 test('two preloads of one dataset at once fetch each byte once, and both have it', async (t) => {
-  const dev = await withDevServer(t)
+  const dev = await withDevServer(t, { undisturbed: 'it counts the bytes sent' })
   const objects = packedObjects([20 * MIB, 5 * MIB])
   dev.seed(objects)
   const options = preloadOptions([`${dev.root}/packed/`], tempDir(t))

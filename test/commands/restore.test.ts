@@ -26,6 +26,7 @@ import { retireCheckpoints } from '../../src/sync/retire.ts'
 import { findCommitted, uploadCheckpoint } from '../../src/sync/upload.ts'
 import { openEngine } from '../../src/transfer/engine.ts'
 import { type TestServer, withDevServer } from '../support/devserver.ts'
+import { LANE } from '../support/lanes.ts'
 import { commitStaged, contextFor, openRealWriter, restoreOptions } from '../support/real-run.ts'
 import { SIGNAL } from '../support/run-log.ts'
 import { makeCheckpoint, stageFile } from '../support/staged.ts'
@@ -340,7 +341,7 @@ test('an answer lost, a 503, a reset or a short body on the way costs a retry, n
 test('a run in a local folder is restored as one in a bucket is', async (t) => {
   const [bucket, from, to] = [tempDir(t), tempDir(t), tempDir(t)]
   const { store, prefix } = await openStore({ kind: 'local', root: bucket }, S3_DEFAULTS, { env: {} })
-  const engine = openEngine({ concurrency: 4, memory: 64 * 1024 * 1024 })
+  const engine = openEngine({ lane: LANE, concurrency: 4, memory: 64 * 1024 * 1024 })
   t.after(() => engine.close())
   const place = { engine, store, prefix }
   const conditional = await probeConditionalWrites(place, { signal: SIGNAL, unsafeSingleWriter: false })
@@ -353,7 +354,7 @@ test('a run in a local folder is restored as one in a bucket is', async (t) => {
     signal: SIGNAL,
     progress: SILENT,
     s3: S3_DEFAULTS,
-    engine: { concurrency: 4, memory: 64 * 1024 * 1024 },
+    engine: { lane: LANE, concurrency: 4, memory: 64 * 1024 * 1024 },
     dryRun: false,
     env: {},
   }

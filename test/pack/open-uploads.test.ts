@@ -5,6 +5,7 @@ import { writeList } from '../../src/pack/documents.ts'
 import { SILENT } from '../../src/progress.ts'
 import { openEngine } from '../../src/transfer/engine.ts'
 import { type TestServer, withDevServer } from '../support/devserver.ts'
+import { LANE } from '../support/lanes.ts'
 import type { Cleanup } from '../support/tmp.ts'
 import { assertSame, noise, type Objects, packInto, readBucket, unpack } from './pack-into.ts'
 
@@ -58,7 +59,7 @@ test('a long list that is stopped while it goes up leaves no open upload', async
   const server = await serve(t)
   const store = await server.openStore()
   const stop = new AbortController()
-  const engine = openEngine({ concurrency: 4, memory: 32 * MIB, signal: stop.signal })
+  const engine = openEngine({ lane: LANE, concurrency: 4, memory: 32 * MIB, signal: stop.signal })
   t.after(() => engine.close())
   server.server.faults.add({ match: { operation: 'UploadPart' }, do: { kind: 'delay', ms: 5_000 } })
   const desk = { engine, store, prefix: 'v1/', signal: stop.signal }

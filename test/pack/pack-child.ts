@@ -2,6 +2,7 @@
 import { pack } from '../../src/commands/pack.ts'
 import { SILENT } from '../../src/progress.ts'
 import { S3_DEFAULTS } from '../../src/s3/settings.ts'
+import { LANE } from '../support/lanes.ts'
 import { PACK_DEFAULTS } from './plan-of.ts'
 
 const [, , source = '', destination = '', shard = '9', memory = '32'] = process.argv
@@ -17,7 +18,7 @@ await pack(
     signal: new AbortController().signal,
     progress: SILENT,
     s3: { ...S3_DEFAULTS, endpointUrl: process.env.AWS_ENDPOINT_URL, region: process.env.AWS_REGION },
-    engine: { concurrency: 4, memory: Number(memory) * 2 ** 20 },
+    engine: { lane: LANE, concurrency: 4, memory: Number(memory) * 2 ** 20 },
     dryRun: false,
     env: process.env,
   },

@@ -10,6 +10,7 @@ import { type DatasetManifest, parseManifest } from '../../src/manifest/dataset.
 import { SILENT } from '../../src/progress.ts'
 import { S3_DEFAULTS, type S3Settings } from '../../src/s3/settings.ts'
 import type { TestServer } from '../support/devserver.ts'
+import { LANE } from '../support/lanes.ts'
 import { type Cleanup, tempDir } from '../support/tmp.ts'
 import { PACK_DEFAULTS } from './plan-of.ts'
 
@@ -86,7 +87,7 @@ export function packContext(t: Cleanup, { server, context, settings }: About = {
     signal: new AbortController().signal,
     progress: SILENT,
     s3: { ...(server?.settings ?? S3_DEFAULTS), ...settings },
-    engine: { concurrency: 16, memory: 64 * 2 ** 20 },
+    engine: { lane: LANE, concurrency: 16, memory: 64 * 2 ** 20 },
     dryRun: false,
     ...context,
     env: { ...(server?.env ?? {}), TMPDIR: tempDir(t), ...context?.env },

@@ -78,7 +78,7 @@ test('a listing in no order gives the same dataset', async (t) => {
 })
 
 test('two packs of one source into one place at once: one works, the other finds it done', async (t) => {
-  const server = await withDevServer(t)
+  const server = await withDevServer(t, { undisturbed: 'it counts the bytes sent' })
   for (const [key, body] of OBJECTS) server.server.objects.put(server.bucket, `raw/${key}`, body)
   const options = { source: `${server.root}/raw/`, destination: `${server.root}/v1/` }
   const context = { env: { ...server.env, TMPDIR: tempDir(t) } }

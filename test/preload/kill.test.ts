@@ -13,7 +13,7 @@ import { contextFor, expectedTree, MIB, noise, packedObjects, preloadOptions, tr
 const CHILD = fileURLToPath(new URL('preload-child.ts', import.meta.url))
 
 test('killed at any moment and run again: nothing half under a final name, done ranges are kept, the same bytes', async (t) => {
-  const dev = await withDevServer(t)
+  const dev = await withDevServer(t, { undisturbed: 'it counts the bytes sent' })
   const plain: Record<string, Buffer> = { 'raw/large': noise('large', 26 * MIB + 3) }
   for (let i = 0; i < 40; i++) plain[`raw/d${i % 5}/${i}`] = noise(String(i), 1000 * i)
   const packed = packedObjects([25 * MIB, 40])

@@ -10,6 +10,7 @@ import { isLongshoreError } from '../../src/errors.ts'
 import { openLargeFile } from '../../src/fetch/large-file.ts'
 import { SILENT } from '../../src/progress.ts'
 import { withDevServer } from '../support/devserver.ts'
+import { LANE } from '../support/lanes.ts'
 import { tempDir } from '../support/tmp.ts'
 import { contextFor, expectedTree, MIB, noise, packedObjects, preloadOptions, treeOf } from './support.ts'
 
@@ -71,7 +72,7 @@ test('small files that a reboot may have emptied are fetched again, not believed
     const cacheDir = tempDir(t)
     const options = preloadOptions([`${dev.root}/${prefix}`], cacheDir)
     const remove = dev.server.faults.add({ match: { key: last, operation: 'GetObject' }, ...denied })
-    const context = () => contextFor(dev, { engine: { concurrency: 1, memory: 32 * MIB } })
+    const context = () => contextFor(dev, { engine: { lane: LANE, concurrency: 1, memory: 32 * MIB } })
     await assert.rejects(preload(options, context()), (e) => isLongshoreError(e, 'ACCESS_DENIED'))
     remove()
     const journals = join(cacheDir, '.longshore/journals')
@@ -93,7 +94,7 @@ test('small files that a reboot may have emptied are fetched again, not believed
 })
 
 test('a failed fetch keeps what is finished and the ranges of what is not; the next run asks for the rest only', async (t) => {
-  const dev = await withDevServer(t)
+  const dev = await withDevServer(t, { undisturbed: 'it counts the bytes sent' })
   const objects = { 'p/a': noise('a', 1000), 'p/large': noise('l', 41 * MIB) }
   dev.seed(objects)
   const cacheDir = tempDir(t)
@@ -102,7 +103,7 @@ test('a failed fetch keeps what is finished and the ranges of what is not; the n
     match: { key: 'p/large', operation: 'GetObject', skip: 3 },
     ...denied,
   })
-  const context = () => contextFor(dev, { engine: { concurrency: 1, memory: 32 * MIB } })
+  const context = () => contextFor(dev, { engine: { lane: LANE, concurrency: 1, memory: 32 * MIB } })
   await assert.rejects(preload(options, context()), (e) => isLongshoreError(e, 'ACCESS_DENIED'))
   remove()
   dev.server.requests.clear()
@@ -115,7 +116,7 @@ test('a failed fetch keeps what is finished and the ranges of what is not; the n
 })
 
 test('a full disk is NO_SPACE: half files go, finished ones stay', async (t) => {
-  const dev = await withDevServer(t)
+  const dev = await withDevServer(t, { undisturbed: 'the small file must be there before the disk is full' })
   const objects = { 'p/a': noise('a', 1000), 'p/large': noise('l', 20 * MIB) }
   dev.seed(objects)
   const cacheDir = tempDir(t)

@@ -10,6 +10,7 @@ import type { DatasetManifest } from '../../src/manifest/dataset.ts'
 import { SILENT } from '../../src/progress.ts'
 import type { S3Settings } from '../../src/s3/settings.ts'
 import { BLOCK_BYTES } from '../../src/transfer/types.ts'
+import { LANE } from '../support/lanes.ts'
 
 export const MIB = 1024 * 1024
 
@@ -76,7 +77,7 @@ export function contextFor(
     signal: new AbortController().signal,
     progress: SILENT,
     s3: settings,
-    engine: { concurrency: 16, memory: 64 * MIB },
+    engine: { lane: LANE, concurrency: 16, memory: 64 * MIB },
     dryRun: false,
     env,
     ...more,

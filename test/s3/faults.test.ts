@@ -11,7 +11,7 @@ import type { ObjectStore } from '../../src/s3/store.ts'
 import { withDevServer } from '../support/devserver.ts'
 
 async function bucket(t: TestContext, changed: Partial<S3Settings> = {}) {
-  const dev = await withDevServer(t)
+  const dev = await withDevServer(t, { undisturbed: 'its tests bring their own trouble, and count' })
   const reasons: string[] = []
   const { store } = await openStore(
     { kind: 's3', bucket: 'test', prefix: '' },
@@ -173,7 +173,7 @@ test('refused credentials, a missing bucket and an expired session are one line 
 })
 
 test('a wrong region is corrected once, from what the server says', async (t) => {
-  const dev = await withDevServer(t, { region: 'eu-central-7' })
+  const dev = await withDevServer(t, { region: 'eu-central-7', undisturbed: 'it counts the requests sent' })
   const store = await dev.openStore()
   await store.put({ key: 'k', body: Buffer.from('x') })
   await store.put({ key: 'l', body: Buffer.from('x') })

@@ -7,7 +7,7 @@ import type { DevServer } from '../../src/devserver/types.ts'
  * LONGSHORE_LANE=sdk: every engine that a test opens, here or in a child process, moves its bytes by the SDK lane.
  * LONGSHORE_TEST_FAULTS=5: every fifth request to a test's dev server goes wrong in one of the ways below.
  */
-export const LANE = process.env.LONGSHORE_LANE === 'sdk' ? 'sdk' : undefined
+export const LANE: 'sdk' | undefined = process.env.LONGSHORE_LANE === 'sdk' ? 'sdk' : undefined
 
 const EVERY = Number(process.env.LONGSHORE_TEST_FAULTS ?? 0)
 
@@ -22,6 +22,9 @@ const WEATHER: readonly FaultAction[] = [
   { kind: 'cut-head', bytes: 40 },
   { kind: 'slow-head', bytes: 20, ms: 100 },
 ]
+
+/** For tests that would else give up soon: in bad weather one request may be struck several times over. */
+export const FEW_RETRIES = EVERY > 0 ? 10 : 3
 
 let servers = 0
 

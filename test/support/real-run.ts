@@ -10,6 +10,7 @@ import type { StagedCheckpoint } from '../../src/sync/types.ts'
 import { uploadCheckpoint } from '../../src/sync/upload.ts'
 import { openEngine } from '../../src/transfer/engine.ts'
 import type { TestServer } from './devserver.ts'
+import { FEW_RETRIES, LANE } from './lanes.ts'
 import { SIGNAL } from './run-log.ts'
 
 /** A writer on the dev server's bucket, through the real store and engine. Closed after the test. */
@@ -19,7 +20,7 @@ export async function openRealWriter(
   options: { dir: string; prefix: string },
 ): Promise<LogWriter> {
   const store = await test.openStore()
-  const engine = openEngine({ concurrency: 8, memory: 64 * 1024 * 1024 })
+  const engine = openEngine({ lane: LANE, concurrency: 8, memory: 64 * 1024 * 1024 })
   t.after(() => engine.close())
   const place = { engine, store, prefix: options.prefix }
   const conditional = await probeConditionalWrites(place, { signal: SIGNAL, unsafeSingleWriter: false })
@@ -36,8 +37,8 @@ export function contextFor(test: TestServer, changed: Partial<CommandContext> = 
   return {
     signal: SIGNAL,
     progress: SILENT,
-    s3: { ...test.settings, retries: 3 },
-    engine: { concurrency: 8, memory: 64 * 1024 * 1024 },
+    s3: { ...test.settings, retries: FEW_RETRIES },
+    engine: { lane: LANE, concurrency: 8, memory: 64 * 1024 * 1024 },
     dryRun: false,
     env: test.env,
     ...changed,

@@ -2,6 +2,7 @@
 import { restore } from '../../src/commands/restore.ts'
 import { SILENT } from '../../src/progress.ts'
 import { S3_DEFAULTS } from '../../src/s3/settings.ts'
+import { LANE } from './lanes.ts'
 
 const [source = '', dir = '', endpointUrl = ''] = process.argv.slice(2)
 await restore(
@@ -14,7 +15,7 @@ await restore(
       done: ({ bytes = 0 }) => void process.stdout.write(`done ${bytes}\n`),
     },
     s3: { ...S3_DEFAULTS, endpointUrl, region: 'us-east-1' },
-    engine: { concurrency: 2, memory: 64 * 1024 * 1024 },
+    engine: { lane: LANE, concurrency: 2, memory: 64 * 1024 * 1024 },
     dryRun: false,
     env: process.env,
   },

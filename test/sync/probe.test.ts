@@ -4,6 +4,7 @@ import { isLongshoreError } from '../../src/errors.ts'
 import { probeConditionalWrites } from '../../src/sync/probe.ts'
 import { openEngine } from '../../src/transfer/engine.ts'
 import { withDevServer } from '../support/devserver.ts'
+import { LANE } from '../support/lanes.ts'
 import { memoryBucket } from '../support/memory-store.ts'
 import { memoryPlace, PREFIX, SIGNAL } from '../support/run-log.ts'
 
@@ -47,7 +48,7 @@ test('what a killed probe left goes with the next one', async () => {
 test('a real server passes, and one that ignores conditions does not', async (t) => {
   const { server, openStore } = await withDevServer(t)
   const store = await openStore({ retries: 2 })
-  const engine = openEngine({ concurrency: 4, memory: 16 * 1024 * 1024 })
+  const engine = openEngine({ lane: LANE, concurrency: 4, memory: 16 * 1024 * 1024 })
   t.after(() => engine.close())
   const place = { engine, store, prefix: PREFIX }
   assert.equal(await probeConditionalWrites(place, safe), 'all')

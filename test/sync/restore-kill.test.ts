@@ -18,7 +18,7 @@ const files = Object.fromEntries(
 )
 
 test('a restore killed at any moment shows nothing half, and a rerun keeps what was fetched', async (t) => {
-  const server = await withDevServer(t)
+  const server = await withDevServer(t, { undisturbed: 'it counts the requests sent' })
   const from = tempDir(t)
   const writer = await openRealWriter(t, server, { dir: from, prefix: 'r/' })
   await commitStaged(

@@ -16,18 +16,19 @@ import {
   type TransferResult,
 } from '../../src/transfer/types.ts'
 import { withDevServer } from '../support/devserver.ts'
+import { LANE } from '../support/lanes.ts'
 import { tempDir } from '../support/tmp.ts'
 
 const MiB = 1024 * 1024
 
 function engineFor(t: TestContext, options: Partial<EngineOptions> = {}) {
-  const engine = openEngine({ concurrency: 8, memory: 64 * MiB, ...options })
+  const engine = openEngine({ lane: LANE, concurrency: 8, memory: 64 * MiB, ...options })
   t.after(() => engine.close())
   return engine
 }
 
 async function withObjects(t: TestContext, objects: Record<string, Buffer>) {
-  const dev = await withDevServer(t)
+  const dev = await withDevServer(t, { undisturbed: 'its tests bring their own trouble, and count' })
   dev.seed(objects)
   const store = await dev.openStore({ timeoutMs: 1000 })
   const etags = new Map<string, string>()
