@@ -13,7 +13,12 @@ const talking = ['test/{s3,transfer,fetch,pack,preload,sync,commands,cli,faults}
 const lanes = {
   unit: { files: ['test/**/*.test.ts'], ignore: ['test/interop/**', 'test/nightly/**'], seconds: 120 },
   sdk: { files: talking, ignore: [], seconds: 240, env: { LONGSHORE_LANE: 'sdk' } },
-  faults: { files: talking, ignore: [], seconds: 240, env: { LONGSHORE_TEST_FAULTS: '5' } },
+  faults: {
+    files: talking,
+    ignore: [],
+    seconds: 240,
+    env: { LONGSHORE_TEST_FAULTS: process.env.LONGSHORE_TEST_FAULTS ?? '5' },
+  },
   interop: { files: ['test/interop/**/*.test.ts'], ignore: [], seconds: 900 },
   nightly: { files: ['test/nightly/**/*.test.ts'], ignore: [], seconds: 3600 },
 }
