@@ -19,7 +19,7 @@ import type { ObjectStore } from './store.ts'
  * write. What is under a final name is whole and synced. Longshore's own state is in `root/.longshore`.
  */
 export function localStore(root: string): ObjectStore {
-  return {
+  const store: ObjectStore = {
     kind: 'local',
     url: `file://${root === '/' ? '' : root}`,
     place: 'local',
@@ -63,6 +63,16 @@ export function localStore(root: string): ObjectStore {
     listUploads: (prefix) => listLocalUploads(root, prefix),
     async close() {},
   }
+  ROOT_OF.set(store.getInto, root)
+  return store
+}
+
+/** By the function that reads: a store that is wrapped, but reads as this one does, is the same folder. */
+const ROOT_OF = new WeakMap<ObjectStore['getInto'], string>()
+
+/** The folder that a store's bytes are in; undefined: it is no local store, or one that reads otherwise. */
+export function localRootOf(store: ObjectStore): string | undefined {
+  return ROOT_OF.get(store.getInto)
 }
 
 async function removeLocal(path: string): Promise<void> {

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type FileHandle, mkdir, open, opendir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { z } from 'zod'
 import { crcHex } from '../checksum/crc32.ts'
 import { LongshoreError } from '../errors.ts'
 import { renameDurable, writeFileDurable } from '../fs/durable.ts'
@@ -26,7 +25,11 @@ import type {
  * beside it records each part that is whole (src/s3/local-part-record.ts), `upload.json` names the key.
  */
 const ID = /^[0-9a-f]{24}$/
-const head = z.strictObject({ key: z.string().min(1), initiated: z.number().int().nonnegative() })
+/** Loaded late: threads that only write parts need no zod. */
+const headSchema = async () => {
+  const { z } = await import('zod')
+  return z.strictObject({ key: z.string().min(1), initiated: z.number().int().nonnegative() })
+}
 
 export async function createLocalUpload(root: string, key: string): Promise<string> {
   const path = localPath(root, key)
@@ -189,7 +192,7 @@ async function checkParts(root: string, request: CompleteRequest, folder: string
 
 async function readHead(folder: string): Promise<{ key: string; initiated: number } | undefined> {
   try {
-    return head.parse(JSON.parse(await readFile(join(folder, 'upload.json'), 'utf8')))
+    return (await headSchema()).parse(JSON.parse(await readFile(join(folder, 'upload.json'), 'utf8')))
   } catch {
     // Being made, being removed, or not ours: in no case an upload that anyone could go on with.
     return undefined
