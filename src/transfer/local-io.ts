@@ -3,7 +3,12 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { LongshoreError } from '../errors.ts'
 import { errorCode } from '../fs/error-code.ts'
+import { isStuck, openWatch } from '../fs/stuck.ts'
+import { type WholePlace, writeWholeSync } from '../fs/write-whole-sync.ts'
 import { localError } from '../s3/local-path.ts'
+import { keepFiles } from './kept-files.ts'
+
+export { isStuck } from '../fs/stuck.ts'
 
 // The callback forms: FileHandles cost twice the CPU, which counts at one file an object.
 const openFile = promisify(fs.open)
@@ -11,33 +16,48 @@ const closeFile = promisify(fs.close)
 const readFile = promisify(fs.read)
 const writeFile = promisify(fs.write)
 const syncFile = promisify(fs.fsync)
-const statFile = promisify(fs.stat)
-const fstatFile = promisify(fs.fstat)
 const chmodFile = promisify(fs.fchmod)
 const renameFile = promisify(fs.rename)
 const unlinkFile = promisify(fs.unlink)
 
-const MAX_IDLE = 64
 const CROWDED_WAIT_MS = 50
 const CROWDED_TRIES = 200
+/** Larger files are worth a thread of the pool. */
+const SYNC_BYTES = 1024 * 1024
+/** ms a file, on average, from which the pool's four threads do better than this one, which has sockets to serve. */
+const SLOW_MS = 1
+/** ms one file counts at the most: a thread that lost its core for a moment has no slow disk. */
+const SLOWEST_MS = 4
+/** Files written by the pool until it is asked again how fast the disk is. */
+const SLOW_FILES = 256
+
+type Whole = WholePlace & { durable: boolean }
+
+const WRITTEN = Promise.resolve()
 
 export interface LocalIo {
   /** Fills `into` from a file. A shorter file is SOURCE_CHANGED. */
   read(path: string, offset: number, into: Uint8Array): Promise<void>
   /** All of `bytes` at `offset` of an existing file. */
   writeAt(path: string, offset: number, bytes: Uint8Array): Promise<void>
-  /** A whole file: temporary name, synced if `durable`, renamed. */
-  writeWhole(
-    place: { temp: string; path: string; mode: number; durable: boolean },
-    bytes: Uint8Array,
-  ): Promise<void>
+  /** A whole file: temporary name, synced if `durable`, renamed. With `sync` a small one is there on return. */
+  writeWhole(place: Whole, bytes: Uint8Array): Promise<void>
   /** Closes what is kept open for the next piece of the same file. */
   closeIdle(): Promise<void>
 }
 
-/** Reads and writes of local files. An operation that does not return within `stuckMs` is STUCK: a dead disk or NFS. */
-export function openLocalIo(options: { stuckMs: number }): LocalIo {
-  const files = new Map<string, { fd: number; ino: number; users: number; stale: boolean }>()
+export interface LocalIoOptions {
+  /** ms until an operation that has not returned is STUCK: a dead disk or NFS. */
+  stuckMs: number
+  /** Small files that need no fsync are written synchronously: only where another thread watches this one. */
+  sync?: boolean | undefined
+  /** Told of the file before such a write, and of undefined after it. */
+  onSync?: ((path: string | undefined) => void) | undefined
+}
+
+/** Reads and writes of local files. */
+export function openLocalIo(options: LocalIoOptions): LocalIo {
+  const watch = openWatch(options.stuckMs)
   const umask = process.umask()
 
   /** One operation, watched; too many open files is waited out, once idle ones are closed. */
@@ -49,12 +69,11 @@ export function openLocalIo(options: { stuckMs: number }): LocalIo {
     for (let attempt = 1; ; attempt++) {
       const running = operation()
       try {
-        return await watched(path, running, options.stuckMs)
+        return await watch.over(path, running)
       } catch (error) {
         if (undo !== undefined && isStuck(error)) running.then(undo, () => {})
-        const crowded = errorCode(error) === 'EMFILE' || errorCode(error) === 'ENFILE'
-        if (!crowded || attempt >= CROWDED_TRIES) throw localError(error, path)
-        await closeIdle()
+        if (!isCrowded(error) || attempt >= CROWDED_TRIES) throw localError(error, path)
+        await kept.closeIdle()
         await wait(CROWDED_WAIT_MS)
       }
     }
@@ -62,61 +81,67 @@ export function openLocalIo(options: { stuckMs: number }): LocalIo {
 
   /** Watched as well: on a dead disk close() hangs like everything else, and whoever waits for it says nothing. */
   const closeQuietly = async (path: string, fd: number) => {
-    await watched(path, closeFile(fd), options.stuckMs).catch(() => {})
+    await watch.over(path, closeFile(fd)).catch(() => {})
   }
   const open = (path: string, flags: string) => run(path, () => openFile(path, flags), closeLate)
+  const kept = keepFiles({ run, open, closeQuietly })
 
   const writeAll = async (path: string, fd: number, bytes: Uint8Array, offset: number) => {
     for (let done = 0; done < bytes.length; ) {
       const at = done
       const { bytesWritten } = await run(path, () => writeFile(fd, bytes, at, bytes.length - at, offset + at))
+      if (bytesWritten === 0) throw localError(new Error('the filesystem takes no more bytes'), path)
       done += bytesWritten
     }
   }
 
-  const closeIdle = async () => {
-    for (const [path, file] of files) {
-      if (file.users > 0) continue
-      files.delete(path)
-      await closeQuietly(path, file.fd)
-    }
-  }
-
-  /** The file as it is now under its name: a temporary file that was made anew is not the one that was open. */
-  const borrow = async (path: string) => {
-    const { ino } = await run(path, () => statFile(path))
-    const known = files.get(path)
-    if (known !== undefined && known.ino === ino) {
-      files.delete(path)
-      files.set(path, known)
-      known.users++
-      return known
-    }
-    const fd = await open(path, 'r+')
-    let opened: fs.Stats
+  const writeByPool = async ({ temp, path, mode, durable }: Whole, bytes: Uint8Array) => {
+    const fd = await run(temp, () => openNew(temp, mode), closeLate)
     try {
-      opened = await run(path, () => fstatFile(fd))
+      try {
+        await writeAll(temp, fd, bytes, 0)
+        if ((mode & umask) !== 0) await run(temp, () => chmodFile(fd, mode))
+        if (durable) await run(temp, () => syncFile(fd))
+      } catch (error) {
+        void closeQuietly(temp, fd)
+        throw error
+      }
+      // Its error counts: a network filesystem may tell only here that it has no room.
+      await run(temp, () => closeFile(fd))
+      await run(path, () => renameFile(temp, path))
     } catch (error) {
-      void closeQuietly(path, fd)
+      if (!isStuck(error)) await watch.over(temp, unlinkFile(temp)).catch(() => {})
       throw error
     }
-    const file = { fd, ino: opened.ino, users: 1, stale: false }
-    const other = files.get(path)
-    if (other !== undefined) other.stale = true
-    files.set(path, file)
-    if (other !== undefined && other.users === 0) await closeQuietly(path, other.fd)
-    return file
   }
 
-  const giveBack = async (path: string, file: { fd: number; users: number; stale: boolean }) => {
-    file.users--
-    if (file.stale && file.users === 0) await closeQuietly(path, file.fd)
-    for (const [name, idle] of files) {
-      if (files.size <= MAX_IDLE) break
-      if (idle.users > 0) continue
-      files.delete(name)
-      await closeQuietly(name, idle.fd)
+  /** ms a file, of the last ones */
+  let pace = 0
+  let byPool = 0
+  const mayBlock = ({ durable }: Whole, bytes: Uint8Array) => {
+    if (options.sync !== true || durable || bytes.length > SYNC_BYTES) return false
+    if (byPool === 0) return true
+    byPool--
+    return false
+  }
+  const writeNow = (place: Whole, bytes: Uint8Array): Promise<void> => {
+    const began = performance.now()
+    options.onSync?.(place.path)
+    try {
+      writeWholeSync(place, bytes, umask)
+    } catch (error) {
+      // Nothing was made yet: the pool waits until there is room.
+      if (isCrowded(error)) return writeByPool(place, bytes)
+      return Promise.reject(localError(error, isRename(error) ? place.path : place.temp))
+    } finally {
+      options.onSync?.(undefined)
     }
+    pace += (Math.min(SLOWEST_MS, performance.now() - began) - pace) / 16
+    if (pace > SLOW_MS) {
+      byPool = SLOW_FILES
+      pace = 0
+    }
+    return WRITTEN
   }
 
   return {
@@ -136,33 +161,15 @@ export function openLocalIo(options: { stuckMs: number }): LocalIo {
       await closeQuietly(path, fd)
     },
     async writeAt(path, offset, bytes) {
-      const file = await borrow(path)
+      const file = await kept.borrow(path)
       try {
         await writeAll(path, file.fd, bytes, offset)
       } finally {
-        await giveBack(path, file)
+        await kept.giveBack(file)
       }
     },
-    async writeWhole({ temp, path, mode, durable }, bytes) {
-      const fd = await run(temp, () => openNew(temp, mode), closeLate)
-      try {
-        try {
-          await writeAll(temp, fd, bytes, 0)
-          if ((mode & umask) !== 0) await run(temp, () => chmodFile(fd, mode))
-          if (durable) await run(temp, () => syncFile(fd))
-        } catch (error) {
-          void closeQuietly(temp, fd)
-          throw error
-        }
-        // Its error counts: a network filesystem may tell only here that it has no room.
-        await run(temp, () => closeFile(fd))
-        await run(path, () => renameFile(temp, path))
-      } catch (error) {
-        if (!isStuck(error)) await watched(temp, unlinkFile(temp), options.stuckMs).catch(() => {})
-        throw error
-      }
-    },
-    closeIdle,
+    writeWhole: (place, bytes) => (mayBlock(place, bytes) ? writeNow : writeByPool)(place, bytes),
+    closeIdle: kept.closeIdle,
   }
 }
 
@@ -182,22 +189,12 @@ async function openNew(temp: string, mode: number): Promise<number> {
   return openFile(temp, 'wx', mode)
 }
 
-function watched<T>(path: string, operation: Promise<T>, stuckMs: number): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(
-        new LongshoreError('STUCK', `${path}: the disk has not answered for ${stuckMs / 1000} s`, {
-          path,
-          hint: 'look at the disk or the mount (dmesg); this process may have to be killed',
-        }),
-      )
-    }, stuckMs)
-    operation.then(resolve, reject).finally(() => clearTimeout(timer))
-  })
+function isRename(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && error.syscall === 'rename'
 }
 
-export function isStuck(error: unknown): boolean {
-  return error instanceof LongshoreError && error.code === 'STUCK'
+function isCrowded(error: unknown): boolean {
+  return errorCode(error) === 'EMFILE' || errorCode(error) === 'ENFILE'
 }
 
 function shorter(path: string, at: number): LongshoreError {
