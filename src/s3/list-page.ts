@@ -29,7 +29,10 @@ export function parseListPage(body: Buffer): ParsedPage | undefined {
   if (root === null) return undefined
   const page: ParsedPage = { encoded: false, truncated: false, next: undefined, objects: [], folders: [] }
   const seen = new Set<string>()
+  const hasReturns = text.includes('\r')
   let days: { text: string; ms: number } = { text: '', ms: 0 }
+  /** Names in the order of the object before: a server writes all of them alike, so a tag is compared, not cut out. */
+  const order: string[] = []
   let at = root[0].length
 
   /** The text of the element whose opening tag ended before `at`; undefined: it is not plain. */
@@ -41,7 +44,11 @@ export function parseListPage(body: Buffer): ParsedPage | undefined {
     return plainOf(value)
   }
   /** The name of the tag that begins at the next '<', '/name' for a closing one; '' for what is none of ours. */
-  const tag = (): string => {
+  const tag = (expected?: string): string => {
+    if (expected !== undefined && text.startsWith(expected, at + 1) && isTag(text, at, expected)) {
+      at += expected.length + 2
+      return expected
+    }
     while (isBlank(text.charCodeAt(at))) at++
     if (text.charCodeAt(at) !== LESS) return ''
     const end = text.indexOf('>', at)
@@ -58,6 +65,11 @@ export function parseListPage(body: Buffer): ParsedPage | undefined {
       if (!/^[A-Za-z]+$/.test(child) || plain(child) === undefined) return false
     }
   }
+  /** The general parser may trim, and turns carriage returns into line feeds. */
+  const tidy = (value: string): boolean =>
+    isVisible(value.charCodeAt(0)) &&
+    isVisible(value.charCodeAt(value.length - 1)) &&
+    !(hasReturns && value.includes('\r'))
   const time = (value: string): number | undefined => {
     if (value.length < 20 || value.length > 30 || value.charCodeAt(10) !== 84) return undefined
     const day = value.slice(0, 10)
@@ -78,31 +90,32 @@ export function parseListPage(body: Buffer): ParsedPage | undefined {
     let etag: string | undefined
     let modified: number | undefined
     let storageClass: string | undefined
-    for (;;) {
-      const name = tag()
+    for (let nth = 0; ; nth++) {
+      const name = tag(order[nth])
+      order[nth] = name
       switch (name) {
         case '/Contents': {
           if (key === undefined || size === undefined) return undefined
-          const found = { key, size, etag: etag ?? '', modified: modified ?? 0 }
-          return storageClass === undefined ? found : { ...found, storageClass }
+          if (storageClass === undefined) return { key, size, etag: etag ?? '', modified: modified ?? 0 }
+          return { key, size, etag: etag ?? '', modified: modified ?? 0, storageClass }
         }
         case 'Key': {
           if (key !== undefined) return undefined
           key = plain('Key')
-          // The general parser may trim what is not encoded.
-          if (key === undefined || key === '' || /^\s|\s$|\r/.test(key)) return undefined
+          if (key === undefined || !tidy(key)) return undefined
           break
         }
         case 'Size': {
           const value = plain('Size')
-          if (size !== undefined || value === undefined || !/^\d{1,15}$/.test(value)) return undefined
-          size = Number(value)
+          if (size !== undefined || value === undefined) return undefined
+          size = wholeNumber(value)
+          if (size === undefined) return undefined
           break
         }
         case 'ETag':
           if (etag !== undefined) return undefined
           etag = plain('ETag')
-          if (etag === undefined || etag === '' || /^\s|\s$|\r/.test(etag)) return undefined
+          if (etag === undefined || !tidy(etag)) return undefined
           break
         case 'LastModified': {
           if (modified !== undefined) return undefined
@@ -113,7 +126,7 @@ export function parseListPage(body: Buffer): ParsedPage | undefined {
         case 'StorageClass':
           if (storageClass !== undefined) return undefined
           storageClass = plain('StorageClass')
-          if (storageClass === undefined || !/^\w+$/.test(storageClass)) return undefined
+          if (storageClass === undefined || !tidy(storageClass)) return undefined
           break
         case 'ChecksumAlgorithm':
         case 'ChecksumType':
@@ -141,7 +154,7 @@ export function parseListPage(body: Buffer): ParsedPage | undefined {
     if (name === 'CommonPrefixes') {
       if (tag() !== 'Prefix') return undefined
       const folder = plain('Prefix')
-      if (folder === undefined || folder === '' || /^\s|\s$|\r/.test(folder)) return undefined
+      if (folder === undefined || !tidy(folder)) return undefined
       if (tag() !== '/CommonPrefixes') return undefined
       page.folders.push(folder)
       continue
@@ -158,7 +171,7 @@ export function parseListPage(body: Buffer): ParsedPage | undefined {
       if (value !== 'url' && value !== '') return undefined
       page.encoded = value === 'url'
     } else if (bare === 'NextContinuationToken') {
-      if (/^\s|\s$|\r/.test(value)) return undefined
+      if (value !== '' && !tidy(value)) return undefined
       if (value !== '') page.next = value
     }
   }
@@ -191,6 +204,14 @@ function isBlank(code: number): boolean {
   return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
 }
 
+function isVisible(code: number): boolean {
+  return code > 0x20 && code < 0x7f
+}
+
+function isTag(text: string, at: number, name: string): boolean {
+  return text.charCodeAt(at) === LESS && text.charCodeAt(at + name.length + 1) === 0x3e
+}
+
 function closes(text: string, at: number, name: string): boolean {
   const end = at + 2 + name.length
   return text.charCodeAt(at + 1) === 0x2f && text.charCodeAt(end) === 0x3e && text.startsWith(name, at + 2)
@@ -210,6 +231,17 @@ function plainOf(value: string): string | undefined {
   return unknown ? undefined : plain
 }
 
+function wholeNumber(text: string): number | undefined {
+  if (text.length === 0 || text.length > 15) return undefined
+  let number = 0
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48
+    if (digit < 0 || digit > 9) return undefined
+    number = number * 10 + digit
+  }
+  return number
+}
+
 function twoDigits(text: string, at: number): number {
   const [a, b] = [text.charCodeAt(at) - 48, text.charCodeAt(at + 1) - 48]
   return a >= 0 && a <= 9 && b >= 0 && b <= 9 ? a * 10 + b : Number.NaN
@@ -224,6 +256,7 @@ function startOfDay(day: string): number | undefined {
 
 /** `.123Z`: anything below a millisecond is cut off. */
 function fraction(value: string): number | undefined {
+  if (value.endsWith('.000Z') && value.length === 24) return 0
   const found = /^\.(\d{1,9})Z$/.exec(value.slice(19))
   return found === null ? undefined : Math.trunc(Number(`0.${found[1]}`) * 1000)
 }

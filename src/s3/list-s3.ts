@@ -1,10 +1,11 @@
-import { ListObjectsV2Command, type ListObjectsV2CommandOutput } from '@aws-sdk/client-s3'
+import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3'
 import { LongshoreError } from '../errors.ts'
 import { watchCircle } from './circle.ts'
 import { commonInput } from './input.ts'
 import { type ParsedPage, parseListPage } from './list-page.ts'
 import { listParallel } from './list-parallel.ts'
 import type { Sink } from './receive.ts'
+import { ListObjectsV2Command } from './sdk.ts'
 import type { Session } from './send.ts'
 import type { CallOptions, ListedObject, ListOptions, ListPage } from './store.ts'
 
@@ -28,6 +29,7 @@ export function listS3(session: Session, options: ListOptions): AsyncGenerator<L
   if (!anyOrder || list.delimiter !== undefined || list.startAfter !== undefined) return inTurn(session, list)
   return listParallel((request) => fetchPage(session, request), {
     ...list,
+    ordered: isOrdered(session),
     refuse: (why) => badListing(session, list.prefix, why),
   })
 }
@@ -109,6 +111,15 @@ export function fromAnswer(
     objects,
     folders: (answer.CommonPrefixes ?? []).map(({ Prefix }) => Prefix ?? ''),
   }
+}
+
+/** AWS documents the order of UTF-8 bytes for all buckets but directory buckets (S3 Express). */
+function isOrdered(session: Session): boolean {
+  return (
+    session.settings.endpointUrl === undefined &&
+    /^[a-z0-9.-]+$/.test(session.bucket) &&
+    !session.bucket.endsWith('--x-s3')
+  )
 }
 
 /** `+` is a blank in S3's own form of URL encoding; a literal one comes as %2B. */
