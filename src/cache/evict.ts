@@ -27,10 +27,12 @@ export interface EvictRequest {
 }
 
 export interface Evicted {
+  /** bytes in use, and free on the filesystem afterwards */
   before: number
   after: number
   free: number
   evicted: { id: string; path: string; bytes: number; lastUsed: number }[]
+  /** What could not go, and why: leased, pinned, being fetched. */
   held: { id: string; path: string; bytes: number; why: string }[]
   withinLimits: boolean
   /** bytes of leftovers (trash of crashed evictions) that went too */

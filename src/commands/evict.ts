@@ -1,4 +1,4 @@
-import { evictToBounds } from '../cache/evict.ts'
+import { type Evicted, evictToBounds } from '../cache/evict.ts'
 import { resolveBounds } from '../cache/limits.ts'
 import { LongshoreError } from '../errors.ts'
 import { freeSpace } from '../fs/space.ts'
@@ -18,16 +18,9 @@ export interface EvictOptions extends CacheOptions {
   grace: number
 }
 
-export interface EvictReport {
+export interface EvictReport extends Omit<Evicted, 'cleaned'> {
   cacheDir: string
-  before: number
-  after: number
-  free: number
-  evicted: { id: string; path: string; bytes: number; lastUsed: number }[]
-  /** What could not go, and why: leased, pinned, being fetched. */
-  held: { id: string; path: string; bytes: number; why: string }[]
-  /** false: limits still not met (exit 5) */
-  withinLimits: boolean
+  /** 5: not within the limits */
   exit: 0 | 5
 }
 

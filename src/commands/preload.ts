@@ -6,30 +6,16 @@ import { lookAt } from '../preload/look.ts'
 import { writePreloadMetrics } from '../preload/metrics.ts'
 import { preloadOffline } from '../preload/offline.ts'
 import { type Preloaded, preloadSource } from '../preload/preload-source.ts'
-import { createRun, type PreloadRun } from '../preload/run.ts'
+import { createRun, type PreloadRun, type RunOptions } from '../preload/run.ts'
 import { createSelector } from '../preload/select.ts'
 import { useReady } from '../preload/use-ready.ts'
-import type { CacheOptions, SpaceLimit } from './cache-options.ts'
+import type { CacheOptions } from './cache-options.ts'
 import { runChild } from './child.ts'
 import type { CommandContext, Estimate } from './context.ts'
 
-export interface PreloadOptions extends CacheOptions {
+export interface PreloadOptions extends CacheOptions, Omit<RunOptions, 'live'> {
   sources: string[]
-  /** R/W: an equal share of the dataset; 'auto' from the launcher. */
-  node?: { rank: number; world: number } | 'auto' | undefined
-  include: string[]
-  exclude: string[]
-  verify: 'checksum' | 'size' | 'none'
-  maxSize?: SpaceLimit | undefined
-  minFree?: SpaceLimit | undefined
-  makeRoom: boolean
-  /** ms */
-  lease: number
-  leaseOwner?: string | undefined
-  pin: boolean
   link?: string | undefined
-  offline: boolean
-  readOnly: boolean
   /** Coverage only: exit 0 when all is there, 3 when not. */
   check: boolean
   metricsFile?: string | undefined

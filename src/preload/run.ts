@@ -12,6 +12,7 @@ import { type NodeShare, nodeFromEnv } from './node-share.ts'
 export interface RunOptions {
   cacheDir?: string | undefined
   cacheMode: CacheMode
+  /** An equal share of the dataset; 'auto' from the launcher. */
   node?: NodeShare | 'auto' | undefined
   include: readonly string[]
   exclude: readonly string[]

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { LongshoreError } from '../../src/errors.ts'
 import type { Progress } from '../../src/progress.ts'
 import { SILENT } from '../../src/progress.ts'
 import { createDrain, type Drain } from '../../src/sync/drain.ts'
@@ -81,6 +82,20 @@ export async function startSidecar(
       ),
     warned: (pattern) => until(() => warnings.some((each) => pattern.test(each))),
   }
+}
+
+/** Calls on keys that match fail while `on` holds. */
+export function failing(match: RegExp): { turn: Turn; on: boolean; calls: number } {
+  const state = {
+    on: true,
+    calls: 0,
+    turn: (async (moment, call) => {
+      if (moment !== 'before' || !state.on || !match.test(call.key)) return undefined
+      state.calls += 1
+      throw new LongshoreError('UNREACHABLE', `${call.key}: connection refused`)
+    }) as Turn,
+  }
+  return state
 }
 
 /** Drains without a limit and gives the result. */

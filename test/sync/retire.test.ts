@@ -62,7 +62,15 @@ async function commitNumber(writer: LogWriter, dir: string, ordinal: number): Pr
     [`c${ordinal}/empty`]: '',
     'shared.json': '{"for": "all"}',
   }
-  const staged = await makeCheckpoint(dir, { name: `c${ordinal}`, ordinal, files })
+  return commitFiles(writer, dir, { name: `c${ordinal}`, ordinal, files })
+}
+
+async function commitFiles(
+  writer: LogWriter,
+  dir: string,
+  checkpoint: { name: string; ordinal: number; files: Record<string, string> },
+): Promise<CommitHead> {
+  const staged = await makeCheckpoint(dir, checkpoint)
   return commitCheckpoint(writer, await uploadCheckpoint(writer, staged, options), options)
 }
 
@@ -118,9 +126,7 @@ test('a key that an upload in progress relies on outlives the retirement of its 
   })
   const uploaded = await uploadCheckpoint(writer, staged, options)
   assert.equal(uploaded.kept.files, 1, 'the same bytes are not sent twice')
-  await makeCheckpoint(dir, { name: 'c3', ordinal: 3, files: {} })
-  const other = await makeCheckpoint(dir, { name: 'c3', ordinal: 3, files: { 'c3/data': '3' } })
-  await commitCheckpoint(writer, await uploadCheckpoint(writer, other, options), options)
+  await commitFiles(writer, dir, { name: 'c3', ordinal: 3, files: { 'c3/data': '3' } })
   await retireCheckpoints(writer, { ...options, keepLast: 1 })
   assert.ok(bucket.objects.has(`${PREFIX}shared.json`))
   assert.ok(!bucket.objects.has(`${PREFIX}c1/data`))
@@ -140,8 +146,7 @@ test('what an abandoned upload held goes with the next retire', async (t) => {
     files: { 'shared.json': '{"for": "all"}' },
   })
   const uploaded = await uploadCheckpoint(writer, staged, options)
-  const other = await makeCheckpoint(dir, { name: 'c3', ordinal: 3, files: { 'c3/data': '3' } })
-  await commitCheckpoint(writer, await uploadCheckpoint(writer, other, options), options)
+  await commitFiles(writer, dir, { name: 'c3', ordinal: 3, files: { 'c3/data': '3' } })
   await retireCheckpoints(writer, { ...options, keepLast: 1 })
   abandonUpload(writer, uploaded)
   await retireCheckpoints(writer, { ...options, keepLast: 1 })

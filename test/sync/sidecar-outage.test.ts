@@ -2,24 +2,9 @@ import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { LongshoreError } from '../../src/errors.ts'
-import { memoryBucket, type Turn } from '../support/memory-store.ts'
-import { finish, putTree, RUN, startSidecar } from '../support/sidecar.ts'
+import { memoryBucket } from '../support/memory-store.ts'
+import { failing, finish, putTree, RUN, startSidecar } from '../support/sidecar.ts'
 import { tempDir } from '../support/tmp.ts'
-
-/** Calls on keys that match fail while `on` holds. */
-function failing(match: RegExp): { turn: Turn; on: boolean; calls: number } {
-  const state = {
-    on: true,
-    calls: 0,
-    turn: (async (moment, call) => {
-      if (moment !== 'before' || !state.on || !match.test(call.key)) return undefined
-      state.calls += 1
-      throw new LongshoreError('UNREACHABLE', `${call.key}: connection refused`)
-    }) as Turn,
-  }
-  return state
-}
 
 test('a drain that ends before its last look does is not called complete, and names what was still settling', async (t) => {
   const dir = tempDir(t)

@@ -7,7 +7,7 @@ import { decodeRecord, fileKey, isDataFile, logKey } from '../../src/manifest/ch
 import { stageRoot } from '../../src/sync/stage.ts'
 import { readSyncStatus } from '../../src/sync/status-file.ts'
 import { type MemoryBucket, memoryBucket, type Turn } from '../support/memory-store.ts'
-import { finish, putTree, RUN, startSidecar } from '../support/sidecar.ts'
+import { failing, finish, putTree, RUN, startSidecar } from '../support/sidecar.ts'
 import { tempDir } from '../support/tmp.ts'
 import { writeTensorflow } from './layouts/tensorflow-writer.ts'
 
@@ -31,20 +31,6 @@ function commitsIn(bucket: MemoryBucket): { name: string; ordinal: number; files
   }
 }
 const names = (bucket: MemoryBucket): string[] => commitsIn(bucket).map((each) => each.name)
-
-/** Fails calls on keys that match while `on` holds. */
-function failing(match: RegExp): { turn: Turn; on: boolean; calls: number } {
-  const state = {
-    on: true,
-    calls: 0,
-    turn: (async (moment, call) => {
-      if (moment !== 'before' || !state.on || !match.test(call.key)) return undefined
-      state.calls += 1
-      throw new LongshoreError('UNREACHABLE', `${call.key}: connection refused`)
-    }) as Turn,
-  }
-  return state
-}
 
 test('finished checkpoints are committed in the order of their completion, and the drain takes the last one', async (t) => {
   const dir = tempDir(t)
