@@ -1,0 +1,279 @@
+import type { Socket } from 'node:net'
+import { markStale } from '../attempts.ts'
+import { Refusal } from '../refusal.ts'
+import { TransportError } from '../transport-error.ts'
+import type { Dialler } from './dial.ts'
+import type { Exchange } from './exchange.ts'
+import { type Head, MAX_HEAD_BYTES, parseHead } from './head.ts'
+import { HandOver } from './types.ts'
+
+/** A TLS socket keeps a copy of all it is given: a slice at a time, and only when the one before is gone. */
+const SLICE_BYTES = 256 * 1024
+/** Longest body of a refusal that is read so that the connection can be kept. */
+const MAX_DRAIN_BYTES = 64 * 1024
+const END_OF_HEAD = Buffer.from('\r\n\r\n')
+
+/** What all connections of a pool share. */
+export interface Owner {
+  /** ms; advanced by the sweep, by no more than the time in which the event loop turned */
+  readonly clock: number
+  /** Heads, bodies of refusals, and what nobody asked for; whatever is read into it is used up in the callback. */
+  readonly scratch: Buffer
+  readonly timeoutMs: number
+  /** The answer is whole; the connection is idle, or ending when the answer says so. */
+  answered(connection: Connection, exchange: Exchange, head: Head): void
+  /** Closed. The exchange that was on it is the owner's to settle: nothing writes into its memory any more. */
+  gone(connection: Connection, exchange: Exchange | undefined, error: unknown): void
+}
+
+export interface Dial {
+  address: string
+  /** ms until it is given up */
+  withinMs: number
+}
+
+/**
+ * 'body': the rest of the body lands where it will live. 'flush': the answer is whole, but the last bytes of the
+ * request are still the kernel's. 'dead': only the socket's 'close' is awaited.
+ */
+type Phase = 'connecting' | 'idle' | 'head' | 'body' | 'drain' | 'flush' | 'dead'
+
+/**
+ * One socket, and the exchange on it. The view that node gets to read into is exactly the bytes still owed; when
+ * none are owed it is the scratch, and a byte that lands there ends the socket.
+ */
+export class Connection {
+  readonly dial: Dial
+  phase: Phase = 'connecting'
+  /** Requests could be sent. */
+  opened = false
+  /** ms it may be idle */
+  keepMs = 0
+  exchange: Exchange | undefined
+  private readonly owner: Owner
+  private readonly socket: Socket
+  /** Of the owner's clock: connected, a slice sent, a byte received. */
+  private alive: number
+  private answers = 0
+  /** Bytes of the answer's body that are there, and that are still owed. */
+  private got = 0
+  private owed = 0
+  /** The beginning of a head that came in pieces. */
+  private begun = ''
+  private answer: Head | undefined
+  private refused: Error | undefined
+  /** Bytes of the request's body that the socket was given; `writing`: the last of them are not gone yet. */
+  private given = 0
+  private writing = false
+  private asleep = false
+  private error: unknown
+
+  constructor(owner: Owner, dial: Dial, dialler: Dialler, exchange: Exchange) {
+    this.owner = owner
+    this.dial = dial
+    this.alive = owner.clock
+    this.exchange = exchange
+    this.socket = dialler.open(dial.address, {
+      // Asked for right after each callback: what an answer's last byte changes must be changed within it.
+      buffer: () => this.place(),
+      callback: (count) => {
+        // Node would call it again, for ever, after a throw.
+        try {
+          const wrong = this.receive(count)
+          if (wrong !== undefined) this.end(wrong)
+        } catch (error) {
+          this.end(error)
+        }
+        return true
+      },
+    })
+    exchange.carrier = this
+    this.socket.on(dialler.openedBy, () => {
+      this.opened = true
+      if (this.phase === 'connecting') this.start(exchange)
+    })
+    this.socket.on('error', (error) => this.end(error))
+    this.socket.on('end', () => this.end(this.hungUp()))
+    this.socket.on('close', () => this.close())
+  }
+
+  usable(): boolean {
+    return this.phase === 'idle' && this.owner.clock - this.alive <= this.keepMs
+  }
+
+  /** Only when usable. */
+  send(exchange: Exchange): void {
+    if (this.asleep) this.socket.ref()
+    this.asleep = false
+    this.exchange = exchange
+    exchange.carrier = this
+    this.start(exchange)
+  }
+
+  /** Drops the socket. The exchange on it is settled when the socket has closed, not before. */
+  end(reason: unknown): void {
+    if (this.phase === 'dead') return
+    // Kept alive, and not a byte came back: it was most likely ended before the request.
+    const stale = this.phase === 'head' && this.answers > 0 && this.begun === '' && isLost(reason)
+    this.error = stale ? markStale(reason) : reason
+    this.phase = 'dead'
+    this.socket.destroy()
+  }
+
+  /** From the sweep: is it still getting on? */
+  check(): void {
+    const { owner, phase, dial } = this
+    const quiet = owner.clock - this.alive
+    if (phase === 'idle') {
+      if (quiet > this.keepMs) this.end(undefined)
+      // No process stays for an idle connection.
+      else if (!this.asleep) this.socket.unref()
+      this.asleep = true
+    } else if (phase === 'connecting') {
+      if (quiet > dial.withinMs) this.end(noConnection(dial.withinMs))
+    } else if (phase !== 'dead' && quiet > owner.timeoutMs) {
+      this.end(new TransportError('timeout', `no answer for ${owner.timeoutMs / 1000} s`))
+    }
+  }
+
+  private start(exchange: Exchange): void {
+    this.alive = this.owner.clock
+    this.phase = 'head'
+    this.begun = ''
+    exchange.started = performance.now()
+    this.socket.write(exchange.ask.head, 'latin1')
+    this.given = 0
+    if (exchange.ask.body !== undefined) this.push()
+  }
+
+  /** The next slice, when the last one is gone. */
+  private readonly push = (error?: Error | null): void => {
+    this.writing = false
+    const body = this.exchange?.ask.body
+    if (this.phase === 'dead' || error || body === undefined) return
+    this.alive = this.owner.clock
+    if (this.phase === 'flush') this.complete()
+    else if (this.given < body.length) {
+      const slice = body.subarray(this.given, this.given + SLICE_BYTES)
+      this.given += slice.length
+      this.writing = true
+      this.socket.write(slice, this.push)
+    }
+  }
+
+  private place(): Uint8Array {
+    const { scratch } = this.owner
+    if (this.phase === 'body' && this.exchange !== undefined) {
+      return this.exchange.ask.into.subarray(this.got, this.got + this.owed)
+    }
+    return this.phase === 'drain' ? scratch.subarray(0, Math.min(this.owed, scratch.length)) : scratch
+  }
+
+  /** What the connection must be ended for. */
+  private receive(count: number): Error | undefined {
+    this.alive = this.owner.clock
+    const { phase } = this
+    if (phase === 'head') return this.receiveHead(count)
+    if (phase !== 'body' && phase !== 'drain') return new HandOver('bytes that nobody asked for')
+    this.got += count
+    this.owed -= count
+    if (this.owed === 0) this.finish()
+    return undefined
+  }
+
+  private receiveHead(count: number): Error | undefined {
+    const { scratch } = this.owner
+    const { begun } = this
+    let text: string
+    let bodyAt: number
+    // What is found beyond `count` is of an older answer.
+    const end = begun === '' ? scratch.indexOf(END_OF_HEAD) : -1
+    if (end >= 0 && end + 4 <= count) {
+      text = scratch.toString('latin1', 0, end)
+      bodyAt = end + 4
+    } else {
+      const sofar = begun + scratch.toString('latin1', 0, count)
+      const found = sofar.indexOf('\r\n\r\n')
+      if (Math.max(found, sofar.length - count) > MAX_HEAD_BYTES) return new HandOver('a head without an end')
+      this.begun = sofar
+      if (found < 0) return undefined
+      text = sofar.slice(0, found)
+      bodyAt = found + 4 - begun.length
+    }
+    const head = parseHead(text)
+    return typeof head === 'string' ? new HandOver(head) : this.receiveAnswer(head, bodyAt, count)
+  }
+
+  /** The body's first bytes lie in the scratch, from `start` to `end`. */
+  private receiveAnswer(head: Head, start: number, end: number): Error | undefined {
+    const { exchange } = this
+    if (exchange === undefined) return new HandOver('an answer to nothing')
+    const { into, body, judge } = exchange.ask
+    const refused = judge(head)
+    // The rest of what was refused early is not sent, so nothing can follow it here.
+    if (body !== undefined && this.given < body.length) {
+      return refused ?? new HandOver('an answer to half a request')
+    }
+    const length = refused === undefined ? into.length : drainable(refused, head)
+    if (length === undefined) return refused
+    const here = end - start
+    if (here > length) return refused ?? new HandOver('bytes after the answer')
+    if (refused === undefined && here > 0) this.owner.scratch.copy(into, 0, start, end)
+    this.answer = head
+    this.refused = refused
+    this.got = here
+    this.owed = length - here
+    this.phase = refused === undefined ? 'body' : 'drain'
+    if (this.owed === 0) this.finish()
+    return undefined
+  }
+
+  private finish(): void {
+    if (this.writing) this.phase = 'flush'
+    else this.complete()
+  }
+
+  private complete(): void {
+    const { exchange, answer, refused } = this
+    if (exchange === undefined || answer === undefined) return
+    this.exchange = undefined
+    this.answer = undefined
+    this.answers++
+    this.phase = 'idle'
+    if (answer.close) this.end(undefined)
+    this.owner.answered(this, exchange, answer)
+    if (refused === undefined) exchange.done(answer)
+    else exchange.fail(refused)
+  }
+
+  private close(): void {
+    if (this.phase !== 'dead') this.end(this.hungUp())
+    const { exchange } = this
+    this.exchange = undefined
+    this.owner.gone(this, exchange, this.error)
+  }
+
+  private hungUp(): Error {
+    if (this.phase === 'body' || this.begun !== '') {
+      return new TransportError('short', 'the connection broke in the body')
+    }
+    return Object.assign(new Error('the server ended the connection'), { code: 'ECONNRESET' })
+  }
+}
+
+/** Bytes to read of a refusal's body; undefined: its connection is not kept. */
+function drainable(refused: Error, { length, chunked }: Head): number | undefined {
+  if (!(refused instanceof Refusal) || chunked || length === undefined) return undefined
+  return length <= MAX_DRAIN_BYTES ? length : undefined
+}
+
+function isLost(reason: unknown): reason is Error {
+  return reason instanceof Error && /^(ECONNRESET|EPIPE)$/.test(String(Reflect.get(reason, 'code')))
+}
+
+function noConnection(ms: number): Error {
+  return Object.assign(new Error(`no connection in ${ms / 1000} s`), {
+    code: 'ETIMEDOUT',
+    syscall: 'connect',
+  })
+}

@@ -1,0 +1,121 @@
+import type { CallOptions } from '../store.ts'
+import { unwatchAbort, watchAbort } from './abort.ts'
+import type { Head } from './head.ts'
+
+/** What carries an exchange and can be told to let go of it. */
+export interface Carrier {
+  end(reason: unknown): void
+}
+
+export interface Ask {
+  /** The request's head, complete. */
+  head: string
+  /** What is sent after the head. */
+  body: Uint8Array | undefined
+  /** Where the body of the answer goes, all of it and nothing else. */
+  into: Uint8Array
+  /** What is wrong with an answer by its head: its body does not go to `into` then. */
+  judge: (head: Head) => Error | undefined
+  call: CallOptions
+}
+
+/**
+ * One request and its answer, from waiting for a connection until its memory is free again: only then it settles.
+ * A second exchange with memory of its own may race a slow one; the bytes of the faster count.
+ */
+export class Exchange {
+  readonly ask: Ask
+  /** The connection it is on. */
+  carrier: Carrier | undefined
+  /** When it was written to a connection, ms of performance.now(); 0: not yet */
+  started = 0
+  /** Addresses that took no connection for it. */
+  tried: Set<string> | undefined
+  settled = false
+  cancelled = false
+  /** The one that races it, or that did. */
+  second: Exchange | undefined
+  /** It is itself the second of another. */
+  racer = false
+  private reason: unknown
+  private won: Head | undefined
+  private failure: { error: unknown } | undefined
+  private readonly resolve: (head: Head) => void
+  private readonly reject: (error: unknown) => void
+
+  constructor(ask: Ask, resolve: (head: Head) => void, reject: (error: unknown) => void) {
+    this.ask = ask
+    this.resolve = resolve
+    this.reject = reject
+    if (ask.call.signal !== undefined) watchAbort(ask.call.signal, this)
+  }
+
+  /** `into` is full. */
+  done(head: Head): void {
+    this.carrier = undefined
+    this.settle()
+    this.second?.cancel(undefined)
+    this.resolve(head)
+  }
+
+  /** No native code knows `into` or `body` any more. */
+  fail(error: unknown): void {
+    if (this.settled) return
+    this.carrier = undefined
+    this.failure ??= { error }
+    if (this.won !== undefined) this.takeOver(this.won)
+    // The other one may still bring it home.
+    else if (this.cancelled || this.second?.settled !== false) {
+      this.settle()
+      this.second?.cancel(undefined)
+      this.reject(this.cancelled ? this.reason : this.failure.error)
+    }
+  }
+
+  /** Rejects with the reason, but not before the socket that may still write into `into` is closed. */
+  cancel(reason: unknown): void {
+    if (this.settled || this.cancelled) return
+    this.cancelled = true
+    this.reason = reason
+    if (this.carrier === undefined) this.fail(reason)
+    else this.carrier.end(reason)
+  }
+
+  /** Sends the same again, into memory of its own. `ended` is called when that is over. */
+  race(run: (second: Exchange) => void, ended: () => void): void {
+    const into = Buffer.allocUnsafeSlow(this.ask.into.length)
+    const second = new Exchange(
+      { ...this.ask, into, call: {} },
+      (head) => {
+        ended()
+        this.overtaken(head)
+      },
+      () => {
+        ended()
+        if (this.failure !== undefined) this.fail(this.failure.error)
+      },
+    )
+    second.racer = true
+    this.second = second
+    run(second)
+  }
+
+  private overtaken(head: Head): void {
+    if (this.settled || this.cancelled) return
+    this.won = head
+    if (this.carrier === undefined) this.takeOver(head)
+    else this.carrier.end(undefined)
+  }
+
+  private takeOver(head: Head): void {
+    if (this.second !== undefined) this.ask.into.set(this.second.ask.into)
+    this.settle()
+    this.resolve(head)
+  }
+
+  private settle(): void {
+    this.settled = true
+    const { signal } = this.ask.call
+    if (signal !== undefined) unwatchAbort(signal, this)
+  }
+}

@@ -1,0 +1,64 @@
+import type { CallOptions, GetRequest, GotBytes } from '../store.ts'
+import { checksumsOf, verifyBytes } from '../verify.ts'
+import { Exchange } from './exchange.ts'
+import type { Head } from './head.ts'
+import type { Pool } from './pool.ts'
+import type { Signer } from './sign.ts'
+import { HandOver } from './types.ts'
+import { unwanted } from './unwanted.ts'
+
+/** One attempt: the bytes of `request` into `into`, and what the answer's head said. */
+export function sendGet(
+  to: { pool: Pool; signer: Signer },
+  request: GetRequest,
+  into: Uint8Array,
+  call: CallOptions,
+): Promise<Head> {
+  const { key, offset, etag, versionId } = request
+  const range = isWhole(request, into) ? undefined : { first: offset, last: offset + into.length - 1 }
+  const head = to.signer.get({ key, range, etag, versionId })
+  const judge = (answer: Head) => judgeGet(answer, request, into)
+  return new Promise((resolve, reject) => {
+    to.pool.run(new Exchange({ head, body: undefined, into, judge, call }, resolve, reject))
+  })
+}
+
+/** Size 0 goes without a Range: it would be answered 416. */
+export function isWhole(request: GetRequest, into: Uint8Array): boolean {
+  return request.offset === 0 && into.length === request.size
+}
+
+/** Which check the bytes pass by the head they came with; undefined: they fail the server's own checksum. */
+export function checkGot(head: Head, request: GetRequest, into: Uint8Array): GotBytes | undefined {
+  const { etag, sums } = head
+  if (!isWhole(request, into)) return { etag, check: 'size' }
+  const check = verifyBytes(into, checksumsOf(sums))
+  return check === undefined ? undefined : { etag, check }
+}
+
+/** An answer is not what its status claims only because If-Match was sent with the request. */
+function judgeGet(head: Head, request: GetRequest, into: Uint8Array): Error | undefined {
+  const { range } = head
+  const whole = isWhole(request, into)
+  if (head.status !== (whole ? 200 : 206)) {
+    return head.status === 200 || head.status === 206 ? new HandOver('an unasked range') : unwanted(head)
+  }
+  if (head.chunked) return new HandOver('chunked')
+  if (head.length === undefined) return new HandOver('no length')
+  if (head.length !== into.length) return new HandOver('another length')
+  if (whole) {
+    if (range !== undefined) return new HandOver('an unasked range')
+  } else if (range === undefined) return new HandOver('no range')
+  else if (range.total !== request.size) return new HandOver('another size')
+  else if (range.first !== request.offset || range.last !== request.offset + into.length - 1) {
+    return new HandOver('another range')
+  }
+  if (request.etag !== '' && head.etag !== request.etag && bare(head.etag) !== bare(request.etag)) {
+    return new HandOver('another ETag')
+  }
+  return undefined
+}
+
+function bare(etag: string): string {
+  return etag.replaceAll('"', '')
+}

@@ -1,0 +1,13 @@
+import { Refusal } from '../refusal.ts'
+import type { Head } from './head.ts'
+import { HandOver } from './types.ts'
+
+/** Statuses that mean "later": the same request is asked again. */
+const LATER = new Set([408, 429, 500, 502, 503, 504])
+
+/** What an answer of another status than the wanted one comes to: asked again later, or not the wire lane's. */
+export function unwanted(head: Head): Refusal | HandOver {
+  const { status, retryAfter } = head
+  if (LATER.has(status)) return new Refusal(status, '', { retryAfter })
+  return new HandOver(status >= 300 && status < 400 ? 'a redirect' : `answer ${status}`)
+}
