@@ -41,6 +41,17 @@ test('a table never exceeds its columns', () => {
   }
 })
 
+test('the folder of the cache has a line of its own where the first would be too long, and is whole with -v', () => {
+  const report = { used: 2 ** 40, free: 2 ** 41, datasets: [], sync: [] }
+  const lines = (cacheDir: string, verbose = false) => statusLines({ ...report, cacheDir }, 80, verbose)
+  assert.equal(lines('/nvme/cache')[0], 'cache /nvme/cache: 1.00 TiB in use, 2.00 TiB free')
+  const long = `/nvme/${'folder/'.repeat(8)}cache`
+  assert.deepEqual(lines(long).slice(0, 2), [`cache ${long}`, '  1.00 TiB in use, 2.00 TiB free'])
+  const longer = `/nvme/${'folder/'.repeat(20)}cache`
+  assert.ok(width(lines(longer)[0] ?? '') <= 80)
+  assert.deepEqual(lines(longer, true)[0], `cache ${longer}`)
+})
+
 test('status fits 80 columns whatever the names', () => {
   const lines = statusLines(
     {

@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import type { StatusReport } from '../../commands/status.ts'
 import { CACHE_SPECS } from '../cache-specs.ts'
 import { defineCommand } from '../command.ts'
-import { ago, bytes, count, table } from '../format.ts'
+import { ago, bytes, count, fit, printable, table, width } from '../format.ts'
 import { list } from '../spec.ts'
 
 export const statusCommand = defineCommand({
@@ -30,7 +30,7 @@ export function statusLines(
   verbose = false,
   now = Date.now(),
 ): string[] {
-  const lines = [`cache ${report.cacheDir}: ${bytes(report.used)} in use, ${bytes(report.free)} free`]
+  const lines = cacheLines(report, columns, verbose)
   if (report.datasets.length === 0) lines.push('no datasets')
   else {
     lines.push(
@@ -96,6 +96,15 @@ export function statusLines(
     )
   }
   return lines
+}
+
+/** One line where it fits; else the folder has its own. Whole with -v, in JSON, and where it is not too long for that. */
+function cacheLines({ cacheDir, used, free }: StatusReport, columns: number, verbose: boolean): string[] {
+  const name = printable(`cache ${cacheDir}`)
+  const space = `${bytes(used)} in use, ${bytes(free)} free`
+  const line = `${name}: ${space}`
+  if (width(line) <= columns) return [line]
+  return [verbose ? name : fit(name, columns), `  ${space}`]
 }
 
 function keptBy(one: StatusReport['datasets'][number]): string {
