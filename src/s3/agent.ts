@@ -29,8 +29,14 @@ export interface Route {
   absolute?: { proxyAuthorization: string | undefined }
 }
 
+interface Trust {
+  ca?: string[]
+}
+
 /** The agents a store's requests go through; one per proxy and scheme, kept alive. */
 export interface Agents {
+  /** Certificates in PEM that are trusted instead of node's own list; undefined: node's own. */
+  readonly ca: readonly string[] | undefined
   routeTo(target: URL): Route
   close(): void
 }
@@ -39,6 +45,7 @@ export function openAgents(options: AgentOptions): Agents {
   const trust = trustOf(options)
   const routes = new Map<string, Route>()
   return {
+    ca: trust.ca,
     routeTo(target) {
       const known = routes.get(target.origin)
       if (known !== undefined) return known
@@ -52,7 +59,7 @@ export function openAgents(options: AgentOptions): Agents {
   }
 }
 
-function makeRoute(target: URL, options: AgentOptions, trust: tls.SecureContextOptions): Route {
+function makeRoute(target: URL, options: AgentOptions, trust: Trust): Route {
   // No limit here: the engine's concurrency is the limit, and a queue behind it could only deadlock.
   const common = {
     keepAlive: true,
@@ -168,7 +175,7 @@ function authorizationOf(proxy: URL): string | undefined {
 }
 
 /** node's `ca` replaces its own list, so the public authorities are given again beside the extra ones. */
-function trustOf(options: AgentOptions): tls.SecureContextOptions {
+function trustOf(options: AgentOptions): Trust {
   if (options.caBundle === undefined) return {}
   const extra = options.env.NODE_EXTRA_CA_CERTS
   const files = [options.caBundle, ...(extra ? [extra] : [])]

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
+import type { S3ClientConfig } from '@aws-sdk/client-s3'
 import type { WireHandler } from './handler.ts'
+import { S3Client } from './sdk.ts'
 import type { S3Settings } from './settings.ts'
 
 /** Asked for by name on regions that nobody gave: every S3 compatible takes it, and AWS tells the right one. */
@@ -23,6 +24,8 @@ export async function makeClient(about: {
   handler: WireHandler
   learned: Learned
   region?: string | undefined
+  /** ms, as an earlier client learned it */
+  clockOffset?: number | undefined
 }): Promise<S3Client> {
   const { settings, env, handler, learned } = about
   const region = about.region ?? settings.region ?? (env.AWS_REGION || env.AWS_DEFAULT_REGION || undefined)
@@ -36,6 +39,7 @@ export async function makeClient(about: {
     // Found by src/s3/endpoint.ts: the SDK must not find another one than the cache's folders are named after.
     ignoreConfiguredEndpointUrls: true,
     forcePathStyle: usesPathStyle(about.bucket, settings),
+    systemClockOffset: about.clockOffset ?? 0,
     ...identity(settings, env),
     ...(settings.endpointUrl === undefined ? {} : { endpoint: settings.endpointUrl }),
     ...(settings.profile === undefined ? {} : { profile: settings.profile }),

@@ -12,6 +12,7 @@ import { putS3, putStreamS3, removeS3 } from './s3-write.ts'
 import { openSession, type SessionOptions } from './send.ts'
 import type { S3Settings } from './settings.ts'
 import type { ObjectStore } from './store.ts'
+import { wireTarget } from './wire/target.ts'
 
 /** A bucket as a store. Nothing is sent yet. Throws BAD_CONFIG for an endpoint that is no http(s) URL. */
 export async function s3Store(
@@ -38,6 +39,7 @@ export async function s3Store(
     abortUpload: (key, uploadId, call) => abortS3Upload(session, key, uploadId, call),
     listParts: (key, uploadId, call) => listS3Parts(session, key, uploadId, call),
     listUploads: (prefix, call) => listS3Uploads(session, prefix, call),
+    wire: () => wireTarget(session),
     close: async () => session.close(),
   }
 }

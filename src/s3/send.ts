@@ -26,6 +26,9 @@ export interface Session {
   readonly settings: S3Settings
   readonly url: string
   readonly learned: Learned
+  readonly env: NodeJS.ProcessEnv
+  /** As src/s3/agent.ts trusts. */
+  readonly ca: readonly string[] | undefined
   /** The client of this moment: another one takes its place when the bucket's region is learned. */
   client(): S3Client
   send<T>(
@@ -78,7 +81,11 @@ export async function openSession(
     switch (failure.remedy) {
       case 'region':
         if (failure.region === undefined || failure.region === (await client.config.region())) return false
-        client = await makeClient({ ...common, region: failure.region })
+        client = await makeClient({
+          ...common,
+          region: failure.region,
+          clockOffset: client.config.systemClockOffset,
+        })
         break
       case 'refresh':
         if (!(await refreshed(client))) return false
@@ -130,6 +137,8 @@ export async function openSession(
     settings,
     url: `s3://${bucket}`,
     learned,
+    env,
+    ca: agents.ca,
     client: () => client,
     send,
     close: () => agents.close(),
