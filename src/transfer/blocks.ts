@@ -17,6 +17,6 @@ export function sumBlocks(bytes: Uint8Array): { blockCrcs: number[]; crc32: numb
 /** Numbers of the blocks that are not what was expected; a wrong count of blocks makes all of them wrong. */
 export function wrongBlocks(sums: readonly number[], expected: readonly number[] | undefined): number[] {
   if (expected === undefined) return []
-  const all = [...sums.keys()]
-  return sums.length === expected.length ? all.filter((n) => sums[n] !== expected[n]) : all
+  if (sums.length !== expected.length) return [...sums.keys()]
+  return sums.flatMap((sum, n) => (sum === expected[n] ? [] : n))
 }

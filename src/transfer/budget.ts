@@ -6,24 +6,34 @@ export interface Budget {
   readonly limit: number
   readonly held: number
   readonly peak: number
+  /** As acquire, when that needs no wait: the bytes; undefined: it does. */
+  take(bytes: number): number | undefined
   /** Resolves when `bytes` are ours. More than the limit counts as the limit. Rejects with the signal's reason. */
   acquire(bytes: number, signal: AbortSignal): Promise<number>
   /** Gives back what acquire resolved to. */
   release(bytes: number): void
 }
 
-export function openBudget(limit: number): Budget {
+/** `onChange` is told what is free. */
+export function openBudget(limit: number, onChange?: (free: number) => void): Budget {
   const queue: { bytes: number; grant: () => void }[] = []
   let held = 0
   let peak = 0
-  const take = (bytes: number) => {
+  const hold = (bytes: number) => {
     held += bytes
     peak = Math.max(peak, held)
+    onChange?.(limit - held)
+  }
+  const take = (wanted: number) => {
+    const bytes = Math.min(wanted, limit)
+    if (queue.length > 0 || held + bytes > limit) return undefined
+    hold(bytes)
+    return bytes
   }
   const serve = () => {
     for (let next = queue[0]; next !== undefined && held + next.bytes <= limit; next = queue[0]) {
       queue.shift()
-      take(next.bytes)
+      hold(next.bytes)
       next.grant()
     }
   }
@@ -35,13 +45,11 @@ export function openBudget(limit: number): Budget {
     get peak() {
       return peak
     },
+    take,
     acquire(wanted, signal) {
       const bytes = Math.min(wanted, limit)
       if (signal.aborted) return Promise.reject(signal.reason)
-      if (queue.length === 0 && held + bytes <= limit) {
-        take(bytes)
-        return Promise.resolve(bytes)
-      }
+      if (take(bytes) !== undefined) return Promise.resolve(bytes)
       return new Promise((resolve, reject) => {
         const entry = {
           bytes,
@@ -61,6 +69,7 @@ export function openBudget(limit: number): Budget {
     },
     release(bytes) {
       held -= bytes
+      onChange?.(limit - held)
       serve()
     },
   }

@@ -1,58 +1,74 @@
-import { setMaxListeners } from 'node:events'
 import { crcHex } from '../checksum/crc32.ts'
 import { LongshoreError } from '../errors.ts'
 import type { Check } from '../s3/store.ts'
 import { sumBlocks, wrongBlocks } from './blocks.ts'
 import { type Core, callOptions, inSlot, storeOf } from './core.ts'
-import { fetchPieces } from './fetch.ts'
+import { fetchOnly, fetchPieces, type Under } from './fetch.ts'
 import { isStuck } from './local-io.ts'
 import { BLOCK_BYTES, type Piece, type Transfer, type TransferDone } from './types.ts'
 
-/** One transfer from its pieces to its place, in a buffer whose bytes (`held`) the caller has from the budget. */
-export async function carry(
-  core: Core,
-  transfer: Transfer,
-  controller: AbortController,
-): Promise<TransferDone> {
-  const { length } = transfer
-  // Hundreds of its pieces may be on their way at once, and each listens.
-  setMaxListeners(0, controller.signal)
+interface Sums {
+  blockCrcs: number[]
+  crc32: number
+}
+
+/**
+ * One transfer from its pieces to its place, in a buffer whose bytes the caller has from the budget. When it settles
+ * nobody touches the buffer any more, unless the disk is stuck.
+ */
+export async function carry(core: Core, transfer: Transfer, under: Under): Promise<TransferDone> {
+  const { length, to } = transfer
   checkPieces(transfer)
-  const keeps = transfer.to.kind === 'memory'
+  // What leaves a thread must never have been a socket's buffer: it is copied at the end.
+  const keeps = to.kind === 'memory' && core.thread === undefined
   const buffer = keeps ? Buffer.allocUnsafeSlow(length) : core.buffers.take(length)
   const bytes = buffer.subarray(0, length)
   let reusable = !keeps
-  core.open.add(controller)
   try {
     const checks: Partial<Record<Check, number>> = {}
-    await fetchPieces(core, transfer, bytes, { controller, checks })
-    const sums = await verified(core, transfer, bytes, controller)
-    const delivered = await deliver(core, transfer, bytes, sums.crc32, controller.signal)
+    const sums = await fill(core, transfer, bytes, { under, checks })
+    const delivered = await deliver(core, transfer, bytes, sums.crc32, under.signal)
     return { id: transfer.id, ok: true, bytes: length, ...sums, checks, ...delivered }
   } catch (error) {
     // The kernel may still read from it, or write to it, whenever that disk comes back.
     if (isStuck(error)) reusable = false
     throw error
   } finally {
-    core.open.delete(controller)
     if (reusable) core.buffers.give(buffer)
   }
 }
 
-/** Sums the blocks; those that differ from what the planner knows are fetched once more. */
-async function verified(
+/** The bytes and their sums; blocks that differ from what the planner knows are fetched once more. */
+async function fill(
   core: Core,
   transfer: Transfer,
   bytes: Uint8Array,
-  controller: AbortController,
-): Promise<{ blockCrcs: number[]; crc32: number }> {
-  const sums = sumBlocks(bytes)
+  about: { under: Under; checks: Partial<Record<Check, number>> },
+): Promise<Sums> {
+  const only = transfer.pieces.length === 1 ? transfer.pieces[0] : undefined
+  let sums: Sums
+  if (only?.kind === 'object') {
+    const got = await fetchOnly(core, only, bytes, about.under.signal)
+    about.checks[got.check] = 1
+    const sum = bytes.length <= BLOCK_BYTES && bytes.length > 0 ? got.crc32 : undefined
+    sums = sum === undefined ? sumBlocks(bytes) : { blockCrcs: [sum], crc32: sum }
+  } else {
+    await fetchPieces(core, transfer, bytes, about)
+    sums = sumBlocks(bytes)
+  }
   const wrong = wrongBlocks(sums.blockCrcs, transfer.expectCrcs)
-  if (wrong.length === 0) return sums
-  core.stats.retries++
-  core.onRetry?.(`GET: ${wrong.length} blocks do not have their checksum`)
+  return wrong.length === 0 ? sums : refetched(core, transfer, bytes, { ...about, wrong })
+}
+
+async function refetched(
+  core: Core,
+  transfer: Transfer,
+  bytes: Uint8Array,
+  { under, wrong }: { under: Under; wrong: readonly number[] },
+): Promise<Sums> {
+  core.counters.retry(`GET: ${wrong.length} blocks do not have their checksum`, false)
   const only = (piece: Piece) => wrong.some((n) => overlaps(piece, n))
-  await fetchPieces(core, transfer, bytes, { controller, checks: {}, only })
+  await fetchPieces(core, transfer, bytes, { under, checks: {}, only })
   const again = sumBlocks(bytes)
   const still = wrongBlocks(again.blockCrcs, transfer.expectCrcs)[0]
   if (still === undefined) return again
@@ -70,20 +86,25 @@ async function deliver(
   signal.throwIfAborted()
   switch (to.kind) {
     case 'memory':
-      return { body }
+      return { body: core.thread === undefined ? body : copyOf(body) }
     case 'file':
       await core.io.writeAt(to.path, to.offset, body)
       return {}
-    case 'whole':
-      await core.io.writeWhole(to, body)
+    case 'whole': {
+      // Synchronous in a thread: should the disk hang, the watch on the main thread reads here which one.
+      core.thread?.disk(transfer.id)
+      const written = core.io.writeWhole(to, body)
+      core.thread?.disk(undefined)
+      await written
       return {}
+    }
     case 'part': {
       const { key, uploadId, partNumber, offset } = to
       const store = storeOf(core, to.store)
       const part = await inSlot(core, body.length, signal, () =>
         store.putPart({ key, uploadId, partNumber, offset, body, crc32 }, callOptions(core, signal)),
       )
-      core.stats.bytesOut += body.length
+      core.counters.bytesOut(body.length)
       return { etag: part.etag }
     }
     case 'object': {
@@ -94,10 +115,16 @@ async function deliver(
         store.put({ key, body, crc32, condition, metadata }, callOptions(core, signal)),
       )
       if (outcome.status === 'exists') return { exists: true }
-      core.stats.bytesOut += body.length
+      core.counters.bytesOut(body.length)
       return { etag: outcome.etag }
     }
   }
+}
+
+function copyOf(bytes: Uint8Array): Uint8Array {
+  const copy = Buffer.allocUnsafeSlow(bytes.length)
+  copy.set(bytes)
+  return copy
 }
 
 /** A hole would be filled by whatever an earlier transfer left in the buffer. */

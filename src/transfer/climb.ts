@@ -13,9 +13,14 @@ const REST = 8
 /** How many requests may be in flight: moves with goodput, halves when the server asks to slow down. */
 export interface Climb {
   readonly limit: number
-  /** One request is done; `busy`: others wait for its slot. */
-  done(bytes: number, busy: boolean): void
+  /** So much was done (see workOf); `busy`: others wait for a slot. */
+  done(work: number, busy: boolean): void
   slowDown(): void
+}
+
+/** What a request that succeeded with so many bytes counts for; one that failed counts for nothing. */
+export function workOf(bytes: number): number {
+  return bytes + REQUEST_BYTES
 }
 
 export function openClimb(concurrency: number | 'auto', now: () => number = () => performance.now()): Climb {
@@ -54,8 +59,8 @@ export function openClimb(concurrency: number | 'auto', now: () => number = () =
     get limit() {
       return limit
     },
-    done(bytes, busy) {
-      work += bytes + REQUEST_BYTES
+    done(part, busy) {
+      work += part
       crowded ||= busy
       const elapsed = now() - since
       if (elapsed >= WINDOW_MS) judge(elapsed)

@@ -1,64 +1,45 @@
 import { LongshoreError } from '../errors.ts'
 import type { CallOptions, ObjectStore } from '../s3/store.ts'
-import { type Budget, openBudget } from './budget.ts'
-import { type Buffers, openBuffers } from './buffers.ts'
-import { type Climb, openClimb } from './climb.ts'
-import { type LocalIo, openLocalIo } from './local-io.ts'
-import { openPace, type Pace } from './pace.ts'
-import { openSlots, type Slots } from './slots.ts'
-import type { EngineOptions, EngineStats, StoreId } from './types.ts'
+import type { Buffers } from './buffers.ts'
+import type { Counters } from './counters.ts'
+import type { LocalIo } from './local-io.ts'
+import type { Pace } from './pace.ts'
+import type { Job } from './scope.ts'
+import { inTurn, type Slots } from './slots.ts'
+import type { StoreId } from './types.ts'
 
-/** What all transfers of one engine share. */
+/** What a transfer needs of a store. */
+export type DataStore = Pick<ObjectStore, 'url' | 'getInto' | 'putPart' | 'put'>
+
+/** What all transfers of one thread share. */
 export interface Core {
-  stores: Map<StoreId, ObjectStore>
-  budget: Budget
+  stores: Map<StoreId, DataStore>
   buffers: Buffers
-  climb: Climb
   slots: Slots
   pace: Pace
   io: LocalIo
-  stats: EngineStats
-  /** Of every transfer that is open, to abort it. */
-  open: Set<AbortController>
-  onRetry: ((reason: string) => void) | undefined
+  counters: Counters
+  call: Pick<CallOptions, 'onRequest' | 'onRetry'>
+  /** For scopes whose signals requests wait under. */
+  sweep: Job
+  /** A worker thread: bodies leave it in memory of their own, and disk operations that block are announced. */
+  thread: { disk(transfer: number | undefined): void } | undefined
 }
 
-/** ms without an answer of the local disk until it is called stuck */
-const STUCK_MS = 60_000
-
-export function openCore(options: EngineOptions): Core {
-  const budget = openBudget(options.memory)
-  const climb = openClimb(options.concurrency)
-  const stats = {
-    requests: {},
-    retries: 0,
-    slowdowns: 0,
-    bytesIn: 0,
-    bytesOut: 0,
-    get concurrency() {
-      return climb.limit
-    },
-    handedOver: {},
-    workers: 0,
-    get peakBuffer() {
-      return budget.peak
-    },
-  }
+export function openCore(parts: Omit<Core, 'stores' | 'call' | 'sweep'>): Core {
+  const { counters } = parts
   return {
+    ...parts,
     stores: new Map(),
-    budget,
-    buffers: openBuffers(() => budget.limit - budget.held),
-    climb,
-    slots: openSlots(climb),
-    pace: openPace(options.bwlimit),
-    io: openLocalIo({ stuckMs: options.stuckMs ?? STUCK_MS }),
-    stats,
-    open: new Set(),
-    onRetry: options.onRetry,
+    sweep: { abort: () => parts.slots.sweep() },
+    call: {
+      onRequest: (kind) => counters.request(kind),
+      onRetry: ({ reason, slowDown }) => counters.retry(reason, slowDown),
+    },
   }
 }
 
-export function storeOf(core: Core, id: StoreId): ObjectStore {
+export function storeOf(core: Core, id: StoreId): DataStore {
   const store = core.stores.get(id)
   if (store !== undefined) return store
   throw new LongshoreError('INTERNAL', `${id}: this store was never attached to the engine`, { path: id })
@@ -66,21 +47,7 @@ export function storeOf(core: Core, id: StoreId): ObjectStore {
 
 /** What the engine hands to a store: its requests and retries are counted here. */
 export function callOptions(core: Core, signal: AbortSignal): CallOptions {
-  const { stats } = core
-  return {
-    signal,
-    onRequest(kind) {
-      stats.requests[kind] = (stats.requests[kind] ?? 0) + 1
-    },
-    onRetry({ reason, slowDown }) {
-      stats.retries++
-      if (slowDown) {
-        stats.slowdowns++
-        core.climb.slowDown()
-      }
-      core.onRetry?.(reason)
-    },
-  }
+  return { signal, onRequest: core.call.onRequest, onRetry: core.call.onRetry }
 }
 
 /** A request with a slot of its own, ahead of the downloads that wait. */
@@ -90,17 +57,8 @@ export function inSlot<T>(
   signal: AbortSignal,
   task: () => Promise<T>,
 ): Promise<T> {
-  return new Promise((resolve, reject) => {
-    core.slots.upload(async () => {
-      try {
-        signal.throwIfAborted()
-        await core.pace.spend(bytes, signal)
-        resolve(await task())
-        return bytes
-      } catch (error) {
-        reject(error)
-        return 0
-      }
-    })
+  return inTurn(core.slots.upload, signal, bytes, async () => {
+    if (core.pace.limited) await core.pace.spend(bytes, signal)
+    return task()
   })
 }

@@ -1,21 +1,68 @@
 import { LongshoreError } from '../errors.ts'
 import type { ObjectStore } from '../s3/store.ts'
+import { openBudget } from './budget.ts'
+import { openBuffers } from './buffers.ts'
+import { openClimb } from './climb.ts'
 import { callOptions, inSlot, openCore } from './core.ts'
-import { moveOne, runPlan } from './run.ts'
+import { startHere } from './here.ts'
+import { type OpenWire, type OwnLanes, openOwnLanes } from './lanes.ts'
+import { openLocalIo } from './local-io.ts'
+import { openPace } from './pace.ts'
+import { openRoute, type Route } from './route.ts'
+import { type Mover, moveOne, runPlan } from './run.ts'
+import { followSignal, openScope } from './scope.ts'
+import { openSlots } from './slots.ts'
+import { openStats } from './stats.ts'
 import type { Engine, EngineOptions } from './types.ts'
 
 /** Documents are held whole in memory, outside the budget. */
 const DOCUMENT_BYTES = 64 * 1024 * 1024
+/** ms without an answer of the local disk until it is called stuck */
+const STUCK_MS = 60_000
 
-/** The engine on the stores' own requests. Close it: it keeps buffers and files for the next transfer. */
-export function openEngine(options: EngineOptions): Engine {
-  const core = openCore(options)
+/** What tests put in place of the real thing. */
+export interface EngineParts {
+  loadWire?: () => Promise<OpenWire>
+}
+
+/** Close it: it keeps buffers, sockets, threads and files for the next transfer. */
+export function openEngine(options: EngineOptions, parts: EngineParts = {}): Engine {
+  const budget = openBudget(options.memory)
+  const climb = openClimb(options.concurrency)
+  const { stats, counters, handedOver } = openStats({ budget, climb, onRetry: options.onRetry })
+  const io = openLocalIo({ stuckMs: options.stuckMs ?? STUCK_MS })
+  const core = openCore({
+    buffers: openBuffers(() => budget.limit - budget.held),
+    slots: openSlots({
+      ...ungated,
+      get limit() {
+        return climb.limit
+      },
+      done: climb.done,
+    }),
+    pace: openPace(options.bwlimit),
+    io,
+    counters,
+    thread: undefined,
+  })
+  const routes = new Map<string, Route>()
+  const lanes = new Map<string, OwnLanes>()
+  const mover: Mover = {
+    budget,
+    copies: false,
+    open: new Set(),
+    get limit() {
+      return climb.limit
+    },
+    start: (transfer, scope, settle) => startHere(core, transfer, scope, settle),
+    closeIdle: () => io.closeIdle(),
+  }
   const ended = new AbortController()
   const pending = new Set<Promise<unknown>>()
 
   const end = (reason: unknown) => {
     if (!ended.signal.aborted) ended.abort(reason)
-    for (const controller of core.open) controller.abort(reason)
+    for (const job of mover.open) job.abort(reason)
   }
   const onAbort = () => end(options.signal?.reason)
   if (options.signal?.aborted) onAbort()
@@ -43,45 +90,61 @@ export function openEngine(options: EngineOptions): Engine {
     task: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> =>
     track(async () => {
-      const controller = new AbortController()
-      const abort = () => controller.abort(signal?.reason)
-      if (signal?.aborted) abort()
-      signal?.addEventListener('abort', abort, { once: true })
-      core.open.add(controller)
+      const scope = openScope()
+      scope.jobs.add(core.sweep)
+      const unfollow = followSignal(scope, signal)
+      mover.open.add(scope)
       try {
-        return await inSlot(core, bytes, controller.signal, () => task(controller.signal))
+        return await inSlot(core, bytes, scope.signal, () => task(scope.signal))
       } finally {
-        core.open.delete(controller)
-        signal?.removeEventListener('abort', abort)
+        mover.open.delete(scope)
+        unfollow()
       }
     })
 
   return {
-    stats: core.stats,
+    stats,
     attach(store: ObjectStore) {
-      if (!core.stores.has(store.url)) core.stores.set(store.url, store)
+      if (routes.has(store.url)) return store.url
+      const route = openRoute(store, {
+        lane: options.lane ?? 'wire',
+        count: handedOver,
+        onTarget: (target) => lanes.get(store.url)?.update(target),
+      })
+      const own = openOwnLanes(store, route, parts.loadWire ?? loadWire)
+      routes.set(store.url, route)
+      lanes.set(store.url, own)
+      core.stores.set(store.url, own.store)
       return store.url
     },
-    move: (transfer, { signal } = {}) => track(() => moveOne(core, transfer, signal)),
-    run: (plan, runOptions) => track(() => runPlan(core, plan, runOptions)),
+    move: (transfer, { signal } = {}) => track(() => moveOne(mover, transfer, signal)),
+    run: (plan, runOptions) => track(() => runPlan(mover, plan, runOptions)),
     readDocument: (store, key, { signal, maxBytes = DOCUMENT_BYTES } = {}) =>
       request(0, signal, async (own) => {
         const found = await store.getDocument(key, { ...callOptions(core, own), maxBytes })
-        core.stats.bytesIn += found?.bytes.length ?? 0
+        counters.bytesIn(found?.bytes.length ?? 0)
         return found
       }),
     writeDocument: (store, key, body, { signal, condition } = {}) =>
       request(body.length, signal, async (own) => {
         const outcome = await store.put({ key, body, condition }, callOptions(core, own))
-        if (outcome.status === 'written') core.stats.bytesOut += body.length
+        if (outcome.status === 'written') counters.bytesOut(body.length)
         return outcome
       }),
     async close() {
       options.signal?.removeEventListener('abort', onAbort)
       end(new LongshoreError('INTERNAL', 'the transfer engine was closed'))
       await Promise.allSettled(pending)
+      for (const own of lanes.values()) own.close()
       core.buffers.clear()
-      await core.io.closeIdle()
+      await io.closeIdle()
     },
   }
+}
+
+const ungated = { enter: () => true, leave() {} }
+
+/** Loaded late: a local run needs none of it. */
+async function loadWire(): Promise<OpenWire> {
+  return (await import('../s3/wire/open-wire.ts')).openWire
 }

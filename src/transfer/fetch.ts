@@ -1,6 +1,8 @@
 import { LongshoreError } from '../errors.ts'
-import type { Check } from '../s3/store.ts'
+import type { Check, GotBytes } from '../s3/store.ts'
 import { type Core, callOptions, storeOf } from './core.ts'
+import type { Job } from './scope.ts'
+import { FAILED, inTurn, type Source } from './slots.ts'
 import type { ObjectPiece, Piece, Transfer } from './types.ts'
 
 /** Which piece an error belongs to, for results; not part of the error, whose message names the object. */
@@ -8,6 +10,28 @@ const PIECE_OF = new WeakMap<object, number>()
 
 export function pieceOf(error: unknown): number | undefined {
   return typeof error === 'object' && error !== null ? PIECE_OF.get(error) : undefined
+}
+
+/** A transfer of one object's bytes, the most frequent by far: no more than its request. Returns what it passed. */
+export async function fetchOnly(
+  core: Core,
+  piece: ObjectPiece,
+  into: Uint8Array,
+  signal: AbortSignal,
+): Promise<GotBytes> {
+  try {
+    return await inTurn(core.slots.download, signal, into.length, () =>
+      fetchObject(core, piece, into, signal),
+    )
+  } catch (error) {
+    if (typeof error === 'object' && error !== null && !signal.aborted) PIECE_OF.set(error, 0)
+    throw error
+  }
+}
+
+/** What aborts a transfer, and what its own failure aborts: of one with several pieces, the others. */
+export interface Under extends Job {
+  readonly signal: AbortSignal
 }
 
 /**
@@ -19,28 +43,30 @@ export async function fetchPieces(
   transfer: Transfer,
   into: Uint8Array,
   about: {
-    controller: AbortController
+    under: Under
     checks: Partial<Record<Check, number>>
     only?: (piece: Piece) => boolean
   },
 ): Promise<void> {
-  const { controller, checks, only } = about
-  const { signal } = controller
+  const { under, checks, only } = about
+  const { signal } = under
   let failure: { error: unknown } | undefined
   const fail = (error: unknown, index: number) => {
     if (failure !== undefined) return
     if (typeof error === 'object' && error !== null) PIECE_OF.set(error, index)
     failure = { error }
-    controller.abort(error)
+    under.abort(error)
   }
   const objects: number[] = []
   const files: Promise<void>[] = []
   for (const [index, piece] of transfer.pieces.entries()) {
     if (only !== undefined && !only(piece)) continue
-    const place = into.subarray(piece.at, piece.at + piece.length)
-    if (piece.kind === 'bytes') place.set(piece.bytes)
+    if (piece.kind === 'bytes') into.set(piece.bytes, piece.at)
     else if (piece.kind === 'object') objects.push(index)
-    else files.push(core.io.read(piece.path, piece.offset, place).catch((error) => fail(error, index)))
+    else {
+      const place = into.subarray(piece.at, piece.at + piece.length)
+      files.push(core.io.read(piece.path, piece.offset, place).catch((error) => fail(error, index)))
+    }
   }
   if (objects.length > 0) await fetchObjects()
   await Promise.all(files)
@@ -51,43 +77,40 @@ export async function fetchPieces(
     return new Promise<void>((resolve) => {
       let started = 0
       let running = 0
-      let exhausted = false
       const settle = () => {
-        if (!exhausted || running > 0) return
-        signal.removeEventListener('abort', onAbort)
-        resolve()
+        if (source.left === 0 && running === 0) resolve()
       }
-      // Its turn may be far away when others fill the slots: it does not wait for it only to give up then.
-      const onAbort = () => {
-        exhausted = true
-        settle()
+      const source: Source = {
+        left: signal.aborted ? 0 : objects.length,
+        signal,
+        // Its turn may be far away when others fill the slots: it does not wait for it only to give up then.
+        cancel: settle,
+        next() {
+          const index = objects[started++] ?? 0
+          source.left = objects.length - started
+          running++
+          return () => request(index)
+        },
       }
-      if (signal.aborted) return onAbort()
-      signal.addEventListener('abort', onAbort)
-      core.slots.download(() => {
-        const index = signal.aborted ? undefined : objects[started++]
-        const piece = index === undefined ? undefined : transfer.pieces[index]
-        if (index === undefined || piece?.kind !== 'object') {
-          exhausted = true
+      const request = async (index: number) => {
+        const piece = transfer.pieces[index]
+        try {
+          if (signal.aborted) throw signal.reason
+          if (piece?.kind !== 'object') return FAILED
+          const place = into.subarray(piece.at, piece.at + piece.length)
+          const { check } = await fetchObject(core, piece, place, signal)
+          checks[check] = (checks[check] ?? 0) + 1
+          return piece.length
+        } catch (error) {
+          fail(error, index)
+          return FAILED
+        } finally {
+          running--
           settle()
-          return undefined
         }
-        running++
-        const place = into.subarray(piece.at, piece.at + piece.length)
-        return async () => {
-          try {
-            const check = await fetchObject(core, piece, place, signal)
-            checks[check] = (checks[check] ?? 0) + 1
-            return piece.length
-          } catch (error) {
-            fail(error, index)
-            return 0
-          } finally {
-            running--
-            settle()
-          }
-        }
-      })
+      }
+      if (source.left === 0) return resolve()
+      core.slots.download(source)
     })
   }
 }
@@ -97,7 +120,7 @@ async function fetchObject(
   piece: ObjectPiece,
   into: Uint8Array,
   signal: AbortSignal,
-): Promise<Check> {
+): Promise<GotBytes> {
   const { key, offset, size, etag, versionId } = piece
   const store = storeOf(core, piece.store)
   if (offset < 0 || offset + piece.length > size) {
@@ -105,8 +128,8 @@ async function fetchObject(
       path: key,
     })
   }
-  await core.pace.spend(into.length, signal)
+  if (core.pace.limited) await core.pace.spend(into.length, signal)
   const got = await store.getInto({ key, offset, size, etag, versionId }, into, callOptions(core, signal))
-  core.stats.bytesIn += into.length
-  return got.check
+  core.counters.bytesIn(into.length)
+  return got
 }

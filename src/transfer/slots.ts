@@ -1,56 +1,130 @@
-import type { Climb } from './climb.ts'
+import { workOf } from './climb.ts'
 
-/** One request; it never rejects, and says how many bytes it moved. */
+/** One request; it never rejects, and says how many bytes it moved, or FAILED. */
 export type Request = () => Promise<number>
 
+export const FAILED = -1
+
+/** Requests that wait for slots. */
+export interface Source {
+  /** How many; 0: it is forgotten. */
+  left: number
+  /** The next one; called only while some are left, which it counts down. */
+  next(): Request
+  signal: AbortSignal
+  /** Called by sweep() once the signal is aborted: its turn will not come. */
+  cancel(): void
+}
+
+/** What says whether one more may start: this thread's part of the limit, and what all threads have in flight. */
+export interface Gate {
+  readonly limit: number
+  /** Takes one of what all threads may have in flight; false: there is none. */
+  enter(): boolean
+  leave(): void
+  done(work: number, busy: boolean): void
+  /** Others move the limit and leave: it is looked at again after this many ms. */
+  readonly pollMs?: number
+}
+
 /**
- * Requests in flight, as many as the climb allows. Uploads go first, since they free buffers; then downloads,
+ * Requests in flight, as many as the gate allows. Uploads go first, since they free buffers; then downloads,
  * transfer by transfer in the order they came, so that the oldest part is full first.
  */
 export interface Slots {
   readonly active: number
-  upload(request: Request): void
-  /** A queue of requests that is asked for its next one only when a slot is free; undefined: it is empty. */
-  download(next: () => Request | undefined): void
+  upload(source: Source): void
+  download(source: Source): void
+  /** Cancels what waits under an aborted signal. */
+  sweep(): void
 }
 
-export function openSlots(climb: Climb): Slots {
-  const uploads: Request[] = []
-  const downloads: (() => Request | undefined)[] = []
+export function openSlots(gate: Gate): Slots {
+  let uploads: Source[] = []
+  let downloads: Source[] = []
   let active = 0
-  const nextRequest = (): Request | undefined => {
-    const upload = uploads.shift()
-    if (upload !== undefined) return upload
-    for (let source = downloads[0]; source !== undefined; source = downloads[0]) {
-      const request = source()
-      if (request !== undefined) return request
-      downloads.shift()
-    }
-    return undefined
+  let timer: NodeJS.Timeout | undefined
+  const head = (): Source | undefined => {
+    while (uploads[0]?.left === 0) uploads.shift()
+    if (uploads[0] !== undefined) return uploads[0]
+    while (downloads[0]?.left === 0) downloads.shift()
+    return downloads[0]
+  }
+  const finished = (bytes: number) => {
+    active--
+    gate.leave()
+    gate.done(bytes === FAILED ? 0 : workOf(bytes), head() !== undefined)
+    pump()
   }
   const pump = () => {
-    while (active < climb.limit) {
-      const request = nextRequest()
-      if (request === undefined) return
+    for (let source = head(); source !== undefined; source = head()) {
+      if (active >= gate.limit || !gate.enter()) return pumpLater()
       active++
-      request().then((bytes) => {
-        active--
-        climb.done(bytes, uploads.length + downloads.length > 0)
-        pump()
-      })
+      source.next()().then(finished)
     }
+  }
+  const pumpLater = () => {
+    if (gate.pollMs === undefined || timer !== undefined) return
+    timer = setTimeout(() => {
+      timer = undefined
+      pump()
+    }, gate.pollMs)
+  }
+  const sweepOne = (sources: Source[]): Source[] => {
+    const [gone, kept]: [Source[], Source[]] = [[], []]
+    for (const source of sources) (source.signal.aborted ? gone : kept).push(source)
+    for (const source of gone) {
+      source.left = 0
+      source.cancel()
+    }
+    return gone.length === 0 ? sources : kept
   }
   return {
     get active() {
       return active
     },
-    upload(request) {
-      uploads.push(request)
+    upload(source) {
+      uploads.push(source)
       pump()
     },
-    download(next) {
-      downloads.push(next)
+    download(source) {
+      downloads.push(source)
       pump()
+    },
+    sweep() {
+      uploads = sweepOne(uploads)
+      downloads = sweepOne(downloads)
     },
   }
+}
+
+/** One request in its turn. Rejects as `task` does, or with the signal's reason when that comes before its turn. */
+export function inTurn<T>(
+  enqueue: (source: Source) => void,
+  signal: AbortSignal,
+  bytes: number,
+  task: () => Promise<T>,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const run = async () => {
+      try {
+        if (signal.aborted) throw signal.reason
+        resolve(await task())
+        return bytes
+      } catch (error) {
+        reject(error)
+        return FAILED
+      }
+    }
+    const source: Source = {
+      left: 1,
+      signal,
+      next() {
+        source.left = 0
+        return run
+      },
+      cancel: () => reject(signal.reason),
+    }
+    enqueue(source)
+  })
 }

@@ -256,7 +256,7 @@ test('an abort ends what is in flight and what waits, with the reason of the sig
   const move = engine.move(one(piece('a')), { signal: controller.signal })
   const document = engine.readDocument(store, 'a', { signal: controller.signal })
   setImmediate(() => controller.abort(new Error('enough')))
-  for (const promise of [run, move, document]) await assert.rejects(promise, { message: 'enough' })
+  await Promise.all([run, move, document].map((all) => assert.rejects(all, { message: 'enough' })))
 })
 
 test('a throw of onResult or of the plan ends the run with that error', async (t) => {

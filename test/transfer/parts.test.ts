@@ -4,7 +4,7 @@ import { openBudget } from '../../src/transfer/budget.ts'
 import { bufferSize, openBuffers } from '../../src/transfer/buffers.ts'
 import { openClimb } from '../../src/transfer/climb.ts'
 import { openPace } from '../../src/transfer/pace.ts'
-import { openSlots } from '../../src/transfer/slots.ts'
+import { FAILED, type Gate, openSlots, type Source } from '../../src/transfer/slots.ts'
 
 const never = new AbortController().signal
 
@@ -84,39 +84,95 @@ test('bytes are spread over time at the rate that was asked for, and time that p
   const delays: number[] = []
   let now = 0
   const clock = {
-    now: () => now,
+    now: () => BigInt(now) * 1_000_000n,
     sleep: async (ms: number) => delays.push(ms),
   }
-  const pace = openPace(1000, clock)
+  const pace = openPace(1000, { clock })
   for (let i = 0; i < 4; i++) await pace.spend(100, never)
   assert.deepEqual(delays, [100, 200, 300, 400])
   now = 10_000
   await pace.spend(500, never)
   assert.equal(delays.at(-1), 500)
-  await openPace(undefined, clock).spend(1e12, never)
+  await openPace(undefined, { clock }).spend(1e12, never)
   assert.equal(delays.length, 5)
 })
 
+test('threads with a pace each, and one number in shared memory, keep to one rate together, step by step', async () => {
+  let now = 0
+  const clock = {
+    now: () => BigInt(Math.round(now * 1e6)),
+    async sleep(ms: number) {
+      now += ms
+    },
+  }
+  const free = new BigInt64Array(new SharedArrayBuffer(8))
+  const paces = Array.from({ length: 3 }, () => openPace(1_000_000, { free, clock }))
+  await Promise.all(paces.map((pace) => pace.spend(2_000_000, never)))
+  assert.equal(Number(Atomics.load(free, 0)) / 1e9, 6)
+  assert.ok(now >= 6000)
+})
+
+function gateOf(limit: number): Gate {
+  return { limit, enter: () => true, leave() {}, done() {} }
+}
+
+function source(names: string[], order: string[], signal = never): Source {
+  const made: Source = {
+    left: names.length,
+    signal,
+    cancel: () => order.push('cancelled'),
+    next() {
+      const name = names.shift() ?? ''
+      made.left = names.length
+      return async () => {
+        order.push(name)
+        return 0
+      }
+    },
+  }
+  return made
+}
+
 test('uploads go first, then downloads in the order they came', async () => {
-  const slots = openSlots(openClimb(1))
+  const slots = openSlots(gateOf(1))
   const order: string[] = []
   let open: (() => void) | undefined
-  slots.upload(() => new Promise((resolve) => (open = () => resolve(0))))
-  const source = (names: string[]) => () => {
-    const name = names.shift()
-    if (name === undefined) return undefined
-    return async () => {
-      order.push(name)
-      return 0
-    }
+  const blocking = source([''], [])
+  blocking.next = () => {
+    blocking.left = 0
+    return () => new Promise((resolve) => (open = () => resolve(0)))
   }
-  slots.download(source(['a1', 'a2']))
-  slots.download(source(['b1']))
-  slots.upload(async () => {
-    order.push('up')
-    return 0
-  })
+  slots.upload(blocking)
+  slots.download(source(['a1', 'a2'], order))
+  slots.download(source(['b1'], order))
+  slots.upload(source(['up'], order))
   open?.()
   while (order.length < 4) await new Promise((resolve) => setImmediate(resolve))
   assert.deepEqual(order, ['up', 'a1', 'a2', 'b1'])
+})
+
+test('what waits under a signal that is aborted never runs, and says so at once', () => {
+  const slots = openSlots(gateOf(0))
+  const order: string[] = []
+  const controller = new AbortController()
+  slots.download(source(['gone'], order, controller.signal))
+  slots.download(source(['stays'], order))
+  controller.abort()
+  slots.sweep()
+  assert.deepEqual(order, ['cancelled'])
+})
+
+test('a request that failed is no goodput: a storm of refusals does not look like progress', async () => {
+  const work: number[] = []
+  const slots = openSlots({ ...gateOf(1), done: (part) => work.push(part) })
+  const failing = source([''], [])
+  failing.next = () => {
+    failing.left = 0
+    return async () => FAILED
+  }
+  slots.download(failing)
+  slots.download(source(['fine'], []))
+  while (work.length < 2) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(work[0], 0)
+  assert.ok((work[1] ?? 0) > 0)
 })

@@ -1,0 +1,8 @@
+/** What transfers count as they go; each thread has its own. */
+export interface Counters {
+  /** A request of that kind begins. */
+  request(kind: string): void
+  retry(reason: string, slowDown: boolean): void
+  bytesIn(bytes: number): void
+  bytesOut(bytes: number): void
+}

@@ -1,0 +1,57 @@
+import { setMaxListeners } from 'node:events'
+import { LongshoreError } from '../errors.ts'
+import { carry } from './carry.ts'
+import type { Core } from './core.ts'
+import { pieceOf } from './fetch.ts'
+import type { Job, Scope } from './scope.ts'
+import type { Transfer, TransferDone, TransferFailed, TransferResult } from './types.ts'
+
+/** Called once, never before the start has returned, and when nobody touches the transfer's buffers any more. */
+export type Settle = (result: TransferResult) => void
+
+/** Begins a transfer in this thread; its bytes are the caller's from the budget. */
+export function startHere(core: Core, transfer: Transfer, scope: Scope, settle: Settle): void {
+  // What waits for its turn under the scope's signal is told.
+  scope.jobs.add(core.sweep)
+  if (transfer.pieces.length > 1) startPieces(core, transfer, scope, settle)
+  else {
+    const under = { signal: scope.signal, abort: nothing }
+    carry(core, transfer, under).then(settle, (error) => settle(failed(transfer, error)))
+  }
+}
+
+/** Its only piece failed: there is nothing else to abort. */
+function nothing(): void {}
+
+/** When one of its pieces fails, the others are aborted, and nothing else: it has a signal of its own. */
+function startPieces(core: Core, transfer: Transfer, scope: Scope, settle: Settle): void {
+  const controller = new AbortController()
+  setMaxListeners(0, controller.signal)
+  const job: Job = {
+    abort(reason) {
+      controller.abort(reason)
+      core.slots.sweep()
+    },
+  }
+  if (scope.signal.aborted) controller.abort(scope.signal.reason)
+  scope.jobs.add(job)
+  const end = (result: TransferDone | TransferFailed) => {
+    scope.jobs.delete(job)
+    settle(result)
+  }
+  carry(core, transfer, { signal: controller.signal, abort: job.abort }).then(end, (error) =>
+    end(failed(transfer, error)),
+  )
+}
+
+export function failed(transfer: Transfer, error: unknown): TransferFailed {
+  const piece = pieceOf(error)
+  const result = { id: transfer.id, ok: false as const, error: asLongshoreError(error, transfer) }
+  return piece === undefined ? result : { ...result, piece }
+}
+
+function asLongshoreError(error: unknown, transfer: Transfer): LongshoreError {
+  if (error instanceof LongshoreError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return new LongshoreError('INTERNAL', `transfer ${transfer.id}: ${message}`, { cause: error })
+}

@@ -1,0 +1,119 @@
+import type { ObjectStore } from '../s3/store.ts'
+import { HandOver, type WireStore, type WireTarget } from '../s3/wire/types.ts'
+import type { DataStore } from './core.ts'
+import type { Route, WireKind } from './route.ts'
+
+/** The SDK lane, as a thread reaches it. */
+export type SdkLane = Pick<ObjectStore, 'getInto' | 'putPart'>
+
+export interface LaneOptions {
+  url: string
+  /** The wire for a request of this kind; undefined: it goes by the SDK lane. */
+  wire(kind: WireKind): WireStore | undefined | Promise<WireStore | undefined>
+  sdk: Pick<ObjectStore, 'getInto' | 'putPart' | 'put'>
+  /** Told of a request that goes by the SDK lane from the start. */
+  bypassed(kind: WireKind): void
+  /** The SDK lane for a request that the wire handed over; `served`: how many of this kind it did serve so far. */
+  after(kind: WireKind, reason: string, served: number): SdkLane
+}
+
+/**
+ * A store whose GETs of known bytes and PUTs of parts go by wire first. What the wire does not understand is done
+ * by the SDK lane: the same single request. Everything conditional is the SDK lane's from the start.
+ */
+export function openLanes({ url, wire, sdk, bypassed, after }: LaneOptions): DataStore {
+  const served = { GET: 0, PART: 0 }
+  const handedOver = (kind: WireKind, error: unknown, signal: AbortSignal | undefined): SdkLane => {
+    if (!(error instanceof HandOver) || signal?.aborted) throw error
+    return after(kind, error.reason, served[kind])
+  }
+  return {
+    url,
+    async getInto(request, into, options) {
+      const found = wire('GET')
+      const lane = found instanceof Promise ? await unlessAborted(found, options?.signal) : found
+      if (lane === undefined) bypassed('GET')
+      if (lane === undefined) return sdk.getInto(request, into, options)
+      try {
+        const got = await lane.getInto(request, into, options)
+        served.GET++
+        return got
+      } catch (error) {
+        return handedOver('GET', error, options?.signal).getInto(request, into, options)
+      }
+    },
+    async putPart(request, options) {
+      const found = wire('PART')
+      const lane = found instanceof Promise ? await unlessAborted(found, options?.signal) : found
+      if (lane === undefined) bypassed('PART')
+      if (lane === undefined) return sdk.putPart(request, options)
+      try {
+        const part = await lane.putPart(request, options)
+        served.PART++
+        return part
+      } catch (error) {
+        return handedOver('PART', error, options?.signal).putPart(request, options)
+      }
+    },
+    put: (request, options) => sdk.put(request, options),
+  }
+}
+
+/** How the main thread's own number reads in a route's count of what each thread was served. */
+const MAIN = -1
+
+export type OpenWire = (target: WireTarget) => WireStore
+
+/** A store's lanes in the thread that has the SDK. */
+export interface OwnLanes {
+  store: DataStore
+  update(target: WireTarget): void
+  close(): void
+}
+
+/** `load` gives the wire lane, when it is first needed. */
+export function openOwnLanes(store: ObjectStore, route: Route, load: () => Promise<OpenWire>): OwnLanes {
+  let wire: WireStore | undefined
+  const opened = async (target: ReturnType<Route['target']>): Promise<WireStore | undefined> => {
+    const [found, openWire] = await Promise.all([target, load()])
+    if (found !== undefined) wire ??= openWire(found)
+    return found && wire
+  }
+  return {
+    store: openLanes({
+      url: store.url,
+      sdk: store,
+      wire(kind) {
+        const target = route.target(kind)
+        if (target !== undefined)
+          return target instanceof Promise || wire === undefined ? opened(target) : wire
+        return undefined
+      },
+      bypassed: route.bypassed,
+      after: (kind, reason, served) => {
+        const about = { kind, reason, served, by: MAIN }
+        return {
+          getInto: (request, into, options) =>
+            route.handOver({ ...about, signal: options?.signal }, () =>
+              store.getInto(request, into, options),
+            ),
+          putPart: (request, options) =>
+            route.handOver({ ...about, signal: options?.signal }, () => store.putPart(request, options)),
+        }
+      },
+    }),
+    update: (target) => wire?.update(target),
+    close: () => wire?.close(),
+  }
+}
+
+/** A target may take long to find (credentials): an abort does not wait for it. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason)
+    if (signal.aborted) return onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}
