@@ -1,4 +1,4 @@
-import { crc32c as nativeCrc32c } from '@node-rs/crc32'
+import { createRequire } from 'node:module'
 
 /** Below this the call into native code costs more than the sum itself (77 MB/s at 12 bytes). */
 const NATIVE_FROM = 512
@@ -8,7 +8,15 @@ const T = tables()
 /** CRC-32C (Castagnoli: TFRecord, S3) of `bytes`, continued from `seed`. */
 export function crc32c(bytes: Uint8Array, seed = 0): number {
   if (bytes.length < NATIVE_FROM) return sliced(bytes, seed)
-  return nativeCrc32c(asBuffer(bytes), seed >>> 0) >>> 0
+  native ??= loadNative()
+  return native.crc32c(asBuffer(bytes), seed >>> 0) >>> 0
+}
+
+let native: typeof import('@node-rs/crc32') | undefined
+
+/** At the first sum that needs it: the library takes 20 ms of CPU to load, in each thread, and few stores keep a CRC-32C. */
+function loadNative(): typeof import('@node-rs/crc32') {
+  return createRequire(import.meta.url)('@node-rs/crc32')
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

@@ -1,8 +1,9 @@
-import { GetObjectCommand, type GetObjectCommandOutput, type S3Client } from '@aws-sdk/client-s3'
+import type { GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3'
+import { GetObjectCommand } from './sdk.ts'
 import type { SendOptions } from './send.ts'
 
 type GetInput = ConstructorParameters<typeof GetObjectCommand>[0]
-type GetHandler = ReturnType<GetObjectCommand['resolveMiddleware']>
+type GetHandler = ReturnType<InstanceType<typeof GetObjectCommand>['resolveMiddleware']>
 
 /** Of each client, its middleware put together once: 20,000 small GETs spend a fifth of their time on that. */
 const HANDLERS = new WeakMap<S3Client, GetHandler>()

@@ -1,4 +1,9 @@
 import { createHash } from 'node:crypto'
+import { crc32Combine, crcBase64 } from '../checksum/crc32.ts'
+import { LongshoreError } from '../errors.ts'
+import type { Failure } from './failure.ts'
+import { commonInput, writeInput } from './input.ts'
+import { headS3 } from './s3-read.ts'
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -6,12 +11,7 @@ import {
   ListMultipartUploadsCommand,
   ListPartsCommand,
   UploadPartCommand,
-} from '@aws-sdk/client-s3'
-import { crc32Combine, crcBase64 } from '../checksum/crc32.ts'
-import { LongshoreError } from '../errors.ts'
-import type { Failure } from './failure.ts'
-import { commonInput, writeInput } from './input.ts'
-import { headS3 } from './s3-read.ts'
+} from './sdk.ts'
 import type { Call, Session } from './send.ts'
 import type {
   CallOptions,

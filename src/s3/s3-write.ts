@@ -1,16 +1,11 @@
 import type { Readable } from 'node:stream'
-import {
-  DeleteObjectCommand,
-  DeleteObjectsCommand,
-  PutObjectCommand,
-  type PutObjectCommandInput,
-  type S3Client,
-} from '@aws-sdk/client-s3'
+import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3'
 import { crc32, crcBase64 } from '../checksum/crc32.ts'
 import { LongshoreError } from '../errors.ts'
 import type { Failure } from './failure.ts'
 import { commonInput, writeInput } from './input.ts'
 import { getS3, headS3 } from './s3-read.ts'
+import { DeleteObjectCommand, DeleteObjectsCommand, PutObjectCommand } from './sdk.ts'
 import type { Call, Session } from './send.ts'
 import type { CallOptions, PutRequest, WriteOutcome } from './store.ts'
 
