@@ -107,7 +107,8 @@ export function fromAnswer(
   return {
     encoded: answer.EncodingType === 'url',
     truncated: answer.IsTruncated === true,
-    next: answer.NextContinuationToken,
+    // Some say it with nothing in it on the last page.
+    next: answer.NextContinuationToken || undefined,
     objects,
     folders: (answer.CommonPrefixes ?? []).map(({ Prefix }) => Prefix ?? ''),
   }
