@@ -1,0 +1,130 @@
+import { limitOf } from './limit.ts'
+import type { Machine } from './machine.ts'
+import type { Saved } from './saved.ts'
+import { cpu, cpuOf, median, rssOf, secondsOf, serverCpuOf } from './stats.ts'
+import type { Claim, Contest, Entrant } from './types.ts'
+
+/** The results page, Markdown: what was promised, what was measured, and what stood in the way. */
+export function report(saved: Saved[]): string {
+  const newest = saved.toSorted((a, b) => b.at.localeCompare(a.at))[0]
+  if (newest === undefined) return '# Results\n\nNothing was measured.\n'
+  const lines = ['# Results of `npm run bench`', '', ...machineLines(newest.machine), '']
+  lines.push('How to read this, and how to run it: [docs/benchmarks.md](../docs/benchmarks.md).', '')
+  lines.push('| row | | ours | peer | measured | at least | aim | |', '|---|---|---|---|---|---|---|---|')
+  for (const each of saved) lines.push(...each.row.contests.flatMap((contest) => claimLines(each, contest)))
+  for (const each of saved) lines.push('', ...rowLines(each, newest))
+  return `${lines.join('\n')}\n`
+}
+
+function machineLines(machine: Machine): string[] {
+  const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`)
+  return [
+    `${machine.cores} cores (${machine.cpu}), ${(machine.memory / 2 ** 30).toFixed(0)} GiB of memory, Linux ` +
+      `${machine.kernel}, Node ${machine.node}; data and outputs on ${machine.filesystem}.`,
+    `${versions.join(', ')}.`,
+    'The server, where it runs here, takes its CPU time from the same cores: read ratios, not times.',
+  ]
+}
+
+function claimLines({ row, scheme }: Saved, contest: Contest): string[] {
+  return contest.claims.map((claim) => {
+    const [ours, peer] = timesOf(contest, claim)
+    const bound = claim.atLeast ?? claim.atMost
+    const cells = [
+      `${row.id}, ${scheme}: ${contest.title}`,
+      claim.what,
+      ours,
+      peer,
+      claim.value === undefined ? '–' : amount(claim.value, claim.unit),
+      bound === undefined ? '–' : `${claim.atMost === undefined ? '' : '≤ '}${amount(bound, claim.unit)}`,
+      claim.aim === undefined ? '–' : amount(claim.aim, claim.unit),
+      verdict(claim),
+    ]
+    return `| ${cells.join(' | ')} |`
+  })
+}
+
+/** What the ratio was made of. */
+function timesOf(contest: Contest, claim: Claim): [string, string] {
+  const [kind, peerName] = claim.what.split(', ')
+  const peer = contest.entrants.find((entrant) => entrant.name === peerName)
+  const ours = contest.entrants.find((entrant) => entrant.name === 'longshore')
+  if (ours === undefined || peer === undefined || claim.value === undefined) return ['', '']
+  const of = kind === 'CPU' ? cpuOf : secondsOf
+  return [`${of(ours).toFixed(2)} s`, `${of(peer).toFixed(2)} s`]
+}
+
+export function verdict(claim: Claim): string {
+  const { value, atLeast, atMost, aim } = claim
+  if (atLeast === undefined && atMost === undefined) return value === undefined ? 'not measured' : ''
+  if (value === undefined) return '**not measured**'
+  const reaches = (bound: number | undefined) =>
+    bound === undefined || (atMost === undefined ? value >= bound : value <= bound)
+  if (!reaches(atLeast ?? atMost)) return '**missed**'
+  return aim === undefined ? 'met' : reaches(aim) ? 'aim met' : 'met, aim missed'
+}
+
+function rowLines(saved: Saved, newest: Saved): string[] {
+  const { row, scheme, at, machine, runs } = saved
+  const lines = [`## ${row.id}. ${row.title}, ${scheme}`, '']
+  const version = machine.versions.longshore
+  const older = version === newest.machine.versions.longshore ? '' : ` with longshore ${version}`
+  lines.push(`${at.slice(0, 10)}${older}, medians of ${runs} ${runs === 1 ? 'run' : 'runs'} in turn.`)
+  if (row.failed !== undefined) lines.push('', `**Failed**: ${row.failed}`)
+  for (const contest of row.contests) lines.push('', ...contestLines(contest, machine.cores))
+  if (row.notes.length > 0) lines.push('', ...row.notes)
+  return lines
+}
+
+function contestLines(contest: Contest, cores: number): string[] {
+  const mib = contest.bytes / 2 ** 20
+  const size = mib < 1 ? '' : `, ${mib.toFixed(0)} MiB`
+  const lines = [
+    `**${contest.title}**: ${contest.objects.toLocaleString('en')} objects${size}; ${contest.server}.`,
+    '',
+    '| | wall s | CPU s | µs an object | MiB/s | peak RSS MiB | server CPU s | others |',
+    '|---|---|---|---|---|---|---|---|',
+    ...contest.entrants.map((entrant) => entrantLine(entrant, contest, cores)),
+    '',
+    ...contest.entrants.flatMap(({ name, line }) => [`- ${name}:`, ...fenced(line)]),
+  ]
+  const missed = contest.claims.filter((claim) => /missed/.test(verdict(claim)))
+  if (missed.length === 0) return lines
+  const limit = limitOf(contest, cores)
+  return limit.length === 0 ? lines : [...lines, '', `**Limit, measured.** ${limit.join(' ')}`]
+}
+
+function entrantLine(entrant: Entrant, contest: Contest, cores: number): string {
+  if (entrant.failed !== undefined)
+    return `| ${entrant.name} | failed: ${inCell(entrant.failed)} ${'| '.repeat(7)}`
+  const seconds = secondsOf(entrant)
+  const own = cpuOf(entrant)
+  const server = serverCpuOf(entrant)
+  const user = median(entrant.runs.map((run) => run.userSeconds / cpu(run)))
+  const others = median(entrant.runs.map((run) => run.otherSeconds / (run.seconds * cores)))
+  const cells = [
+    entrant.name,
+    seconds.toFixed(2),
+    `${own.toFixed(2)} (user ${Math.round(user * 100)}%)`,
+    ((own * 1e6) / contest.objects).toFixed(0),
+    contest.bytes === 0 ? '–' : (contest.bytes / 2 ** 20 / seconds).toFixed(0),
+    (rssOf(entrant) / 2 ** 20).toFixed(0),
+    server === undefined ? '–' : server.toFixed(2),
+    `${Math.round(others * 100)}%`,
+  ]
+  return `| ${cells.join(' | ')} |`
+}
+
+function fenced(line: string): string[] {
+  return ['  ```', ...line.split('\n').map((each) => `  ${each}`), '  ```']
+}
+
+function amount(value: number, unit: Claim['unit']): string {
+  if (unit === '×') return `${value.toFixed(value < 10 ? 2 : 1)}×`
+  if (unit === '%') return `${value.toFixed(0)}%`
+  return unit === '' ? value.toFixed(1) : `${value.toFixed(0)} ${unit}`
+}
+
+function inCell(text: string): string {
+  return text.replaceAll('|', '/').replaceAll('\n', ' ')
+}
