@@ -2,7 +2,7 @@ import { LongshoreError } from '../errors.ts'
 import type { ObjectStore } from '../s3/store.ts'
 import { openBudget } from './budget.ts'
 import { openBuffers } from './buffers.ts'
-import { openClimb } from './climb.ts'
+import { type Climb, openClimb } from './climb.ts'
 import { callOptions, inSlot, openCore } from './core.ts'
 import { startHere } from './here.ts'
 import { type OpenWire, type OwnLanes, openOwnLanes } from './lanes.ts'
@@ -11,8 +11,9 @@ import { openPace } from './pace.ts'
 import { openRoute, type Route } from './route.ts'
 import { type Mover, moveOne, runPlan } from './run.ts'
 import { followSignal, openScope } from './scope.ts'
-import { openSlots } from './slots.ts'
+import { type Gate, openSlots } from './slots.ts'
 import { openStats } from './stats.ts'
+import { openThreads } from './threads.ts'
 import type { Engine, EngineOptions } from './types.ts'
 
 /** Documents are held whole in memory, outside the budget. */
@@ -20,27 +21,43 @@ const DOCUMENT_BYTES = 64 * 1024 * 1024
 /** ms without an answer of the local disk until it is called stuck */
 const STUCK_MS = 60_000
 
+/** Beside this file: built, or as it is written. */
+const WORKER_FILE = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
+
 /** What tests put in place of the real thing. */
 export interface EngineParts {
+  /** What worker threads run. */
+  workerFile?: URL
   loadWire?: () => Promise<OpenWire>
 }
 
 /** Close it: it keeps buffers, sockets, threads and files for the next transfer. */
 export function openEngine(options: EngineOptions, parts: EngineParts = {}): Engine {
-  const budget = openBudget(options.memory)
+  const { bwlimit, onRetry, stuckMs = STUCK_MS, lane = 'wire' } = options
   const climb = openClimb(options.concurrency)
-  const { stats, counters, handedOver } = openStats({ budget, climb, onRetry: options.onRetry })
-  const io = openLocalIo({ stuckMs: options.stuckMs ?? STUCK_MS })
+  // No more of them than there may be requests; by the SDK lane they would have nothing to do.
+  const workers = lane === 'sdk' ? 0 : Math.min(options.workers ?? 0, climb.limit)
+  const threads =
+    workers === 0
+      ? undefined
+      : openThreads({
+          ...{ workers, bwlimit, stuckMs, climb, file: parts.workerFile ?? WORKER_FILE },
+          core: () => core,
+          onRetry(reasons, slowDown) {
+            if (slowDown) climb.slowDown()
+            for (const reason of reasons) onRetry?.(reason)
+          },
+        })
+  const crew = threads?.crew
+  const budget = openBudget(options.memory, (free) => {
+    if (crew !== undefined) crew.shared.free = free
+  })
+  const { stats, counters, handedOver } = openStats({ budget, climb, onRetry, threads: () => crew })
+  const io = openLocalIo({ stuckMs })
   const core = openCore({
     buffers: openBuffers(() => budget.limit - budget.held),
-    slots: openSlots({
-      ...ungated,
-      get limit() {
-        return climb.limit
-      },
-      done: climb.done,
-    }),
-    pace: openPace(options.bwlimit),
+    slots: openSlots(crew?.gate ?? gateOf(climb)),
+    pace: openPace(bwlimit, { free: crew?.shared.pace }),
     io,
     counters,
     thread: undefined,
@@ -49,13 +66,16 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
   const lanes = new Map<string, OwnLanes>()
   const mover: Mover = {
     budget,
-    copies: false,
+    copies: threads !== undefined,
     open: new Set(),
     get limit() {
       return climb.limit
     },
-    start: (transfer, scope, settle) => startHere(core, transfer, scope, settle),
-    closeIdle: () => io.closeIdle(),
+    start: threads?.start ?? ((transfer, scope, settle) => startHere(core, transfer, scope, settle)),
+    closeIdle() {
+      crew?.idle()
+      return io.closeIdle()
+    },
   }
   const ended = new AbortController()
   const pending = new Set<Promise<unknown>>()
@@ -107,14 +127,18 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
     attach(store: ObjectStore) {
       if (routes.has(store.url)) return store.url
       const route = openRoute(store, {
-        lane: options.lane ?? 'wire',
+        lane,
         count: handedOver,
-        onTarget: (target) => lanes.get(store.url)?.update(target),
+        onTarget(target) {
+          lanes.get(store.url)?.update(target)
+          threads?.update(store.url, target)
+        },
       })
       const own = openOwnLanes(store, route, parts.loadWire ?? loadWire)
       routes.set(store.url, route)
       lanes.set(store.url, own)
       core.stores.set(store.url, own.store)
+      threads?.attach(store, route)
       return store.url
     },
     move: (transfer, { signal } = {}) => track(() => moveOne(mover, transfer, signal)),
@@ -135,6 +159,7 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
       options.signal?.removeEventListener('abort', onAbort)
       end(new LongshoreError('INTERNAL', 'the transfer engine was closed'))
       await Promise.allSettled(pending)
+      await crew?.close()
       for (const own of lanes.values()) own.close()
       core.buffers.clear()
       await io.closeIdle()
@@ -142,7 +167,17 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
   }
 }
 
-const ungated = { enter: () => true, leave() {} }
+/** The only thread there is. */
+function gateOf(climb: Climb): Gate {
+  return {
+    get limit() {
+      return climb.limit
+    },
+    enter: () => true,
+    leave() {},
+    done: (work, busy) => climb.done(work, busy),
+  }
+}
 
 /** Loaded late: a local run needs none of it. */
 async function loadWire(): Promise<OpenWire> {

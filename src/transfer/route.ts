@@ -1,5 +1,6 @@
 import type { ObjectStore } from '../s3/store.ts'
 import type { WireTarget } from '../s3/wire/types.ts'
+import { openTurns } from './turns.ts'
 
 /** The two requests that the wire lane knows. */
 export type WireKind = 'GET' | 'PART'
@@ -43,6 +44,8 @@ const ASK_MS = 1000
 const MENDABLE = /\b(30[12378]|40[0137]|expired|credential|clock|region|redirect)/i
 
 const UNKNOWN = 'no target'
+/** ms after which a bucket that can't be reached by wire is asked once more */
+const AGAIN_MS = 10_000
 
 interface Breaker {
   row: number
@@ -79,7 +82,8 @@ export function openRoute(store: ObjectStore, options: RouteOptions): Route {
   }
   const usable = (kind: WireKind): WireTarget | undefined => {
     if (known !== undefined && 'host' in known) return breakers[kind].restUntil > now() ? undefined : known
-    if (known?.reason === UNKNOWN && asking === undefined && now() - asked > ASK_MS) void ask()
+    // Credentials may come, and a region be learned: why it can't be by wire is not for ever.
+    if (asking === undefined && now() - asked > AGAIN_MS) void ask()
     return undefined
   }
   /** undefined: nothing to wait for. */
@@ -121,24 +125,4 @@ export function openRoute(store: ObjectStore, options: RouteOptions): Route {
 
 function newBreaker(): Breaker {
   return { row: 0, served: new Map(), restUntil: 0 }
-}
-
-type Turns = <T>(signal: AbortSignal | undefined, task: () => Promise<T>) => Promise<T>
-
-/** So many at once; the others wait, first come first served. */
-function openTurns(most: number): Turns {
-  const waiting: (() => void)[] = []
-  let running = 0
-  return async (signal, task) => {
-    if (running >= most) await new Promise<void>((resolve) => waiting.push(resolve))
-    else running++
-    try {
-      signal?.throwIfAborted()
-      return await task()
-    } finally {
-      const next = waiting.shift()
-      if (next === undefined) running--
-      else next()
-    }
-  }
 }

@@ -33,6 +33,8 @@ export interface Gate {
  */
 export interface Slots {
   readonly active: number
+  /** Sources that wait. */
+  readonly waiting: number
   upload(source: Source): void
   download(source: Source): void
   /** Cancels what waits under an aborted signal. */
@@ -82,6 +84,9 @@ export function openSlots(gate: Gate): Slots {
   return {
     get active() {
       return active
+    },
+    get waiting() {
+      return uploads.length + downloads.length
     },
     upload(source) {
       uploads.push(source)

@@ -1,24 +1,45 @@
 import type { Budget } from './budget.ts'
 import type { Climb } from './climb.ts'
 import type { Counters } from './counters.ts'
+import type { Crew } from './crew.ts'
+import { KINDS, SUM } from './shared.ts'
 import type { EngineStats } from './types.ts'
 
 /** Reasons beyond these are counted together: a server's odd answers must not fill a report. */
 const MOST_REASONS = 32
 
-/** The engine's counters, and the hands that count. `threads`: what the worker threads counted. */
+/** The engine's counters, and the hands that count.  */
 export function openStats(about: {
   budget: Budget
   climb: Climb
   onRetry: ((reason: string) => void) | undefined
+  /** What the worker threads counted; undefined: there are none. */
+  threads(): Pick<Crew, 'sum' | 'started'> | undefined
 }): { stats: EngineStats; counters: Counters; handedOver(reason: string): void } {
   const { budget, climb } = about
+  const own = { requests: {} as Record<string, number>, retries: 0, slowdowns: 0, bytesIn: 0, bytesOut: 0 }
+  const threads = (at: number) => about.threads()?.sum(at) ?? 0
   const stats: EngineStats = {
-    requests: {},
-    retries: 0,
-    slowdowns: 0,
-    bytesIn: 0,
-    bytesOut: 0,
+    get requests() {
+      const all = { ...own.requests }
+      for (const [i, kind] of KINDS.entries()) {
+        const made = threads(SUM.firstKind + i)
+        if (made > 0) all[kind] = (all[kind] ?? 0) + made
+      }
+      return all
+    },
+    get retries() {
+      return own.retries + threads(SUM.retries)
+    },
+    get slowdowns() {
+      return own.slowdowns + threads(SUM.slowdowns)
+    },
+    get bytesIn() {
+      return own.bytesIn + threads(SUM.bytesIn)
+    },
+    get bytesOut() {
+      return own.bytesOut + threads(SUM.bytesOut)
+    },
     get concurrency() {
       return climb.limit
     },
@@ -26,27 +47,29 @@ export function openStats(about: {
       return budget.peak
     },
     handedOver: {},
-    workers: 0,
+    get workers() {
+      return about.threads()?.started ?? 0
+    },
   }
   return {
     stats,
     counters: {
       request(kind) {
-        stats.requests[kind] = (stats.requests[kind] ?? 0) + 1
+        own.requests[kind] = (own.requests[kind] ?? 0) + 1
       },
       retry(reason, slowDown) {
-        stats.retries++
+        own.retries++
         if (slowDown) {
-          stats.slowdowns++
+          own.slowdowns++
           climb.slowDown()
         }
         about.onRetry?.(reason)
       },
       bytesIn(bytes) {
-        stats.bytesIn += bytes
+        own.bytesIn += bytes
       },
       bytesOut(bytes) {
-        stats.bytesOut += bytes
+        own.bytesOut += bytes
       },
     },
     handedOver(reason) {

@@ -1,0 +1,195 @@
+import type { Check } from '../s3/store.ts'
+import type { Scope } from './scope.ts'
+import { fromPlain, type PlainError, plainError } from './thread-errors.ts'
+import type { Piece, Place, Transfer, TransferResult } from './types.ts'
+
+/**
+ * Transfers and results on their way between threads, as columns: a message of objects costs a microsecond a
+ * property, on both sides; one of numbers, texts and bytes in a row costs a tenth of it. Both ends read and write in
+ * the same order; the kinds and flags are below.
+ */
+export interface Packed {
+  numbers: Float64Array
+  texts: string[]
+}
+
+export interface PackedTransfers extends Packed {
+  /** Literal pieces, one after the other. */
+  literals: Uint8Array
+}
+
+export interface PackedResults extends Packed {
+  errors: PlainError[]
+  bodies: Uint8Array[]
+}
+
+const PIECE = { object: 0, file: 1, bytes: 2 } as const
+const PLACE = { part: 0, file: 1, whole: 2, memory: 3 } as const
+const CHECKS: readonly Check[] = ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256', 'size']
+
+/** 'object' places are conditional writes: the main thread's. Its number in the message is the ticket. */
+export function packTransfers(
+  work: readonly { ticket: number; scope: Pick<Scope, 'id'>; transfer: Transfer }[],
+): PackedTransfers {
+  const numbers: number[] = []
+  const texts: string[] = []
+  const literals: Uint8Array[] = []
+  const stores = new Map<string, number>()
+  const storeNumber = (store: string): number => {
+    const known = stores.get(store)
+    if (known !== undefined) return known
+    const made = texts.length
+    stores.set(store, made)
+    texts.push(store)
+    return made
+  }
+  // Their texts come first: the others are read in order.
+  for (const { transfer } of work) {
+    if (transfer.to.kind === 'part') storeNumber(transfer.to.store)
+    for (const piece of transfer.pieces) if (piece.kind === 'object') storeNumber(piece.store)
+  }
+  numbers.push(work.length, texts.length)
+  const packPlace = (to: Place) => {
+    if (to.kind === 'part') {
+      numbers.push(PLACE.part, storeNumber(to.store), to.partNumber, to.offset)
+      texts.push(to.key, to.uploadId)
+    } else if (to.kind === 'file') {
+      numbers.push(PLACE.file, to.offset)
+      texts.push(to.path)
+    } else if (to.kind === 'whole') {
+      numbers.push(PLACE.whole, to.mode, to.durable ? 1 : 0)
+      texts.push(to.temp, to.path)
+    } else numbers.push(PLACE.memory)
+  }
+  const packPiece = (piece: Piece) => {
+    if (piece.kind === 'object') {
+      const { versionId } = piece
+      numbers.push(PIECE.object, piece.at, piece.length, piece.offset, piece.size)
+      numbers.push(storeNumber(piece.store), versionId === undefined ? 0 : 1)
+      texts.push(piece.key, piece.etag)
+      if (versionId !== undefined) texts.push(versionId)
+    } else if (piece.kind === 'file') {
+      numbers.push(PIECE.file, piece.at, piece.length, piece.offset)
+      texts.push(piece.path)
+    } else {
+      numbers.push(PIECE.bytes, piece.at, piece.length)
+      literals.push(piece.bytes)
+    }
+  }
+  for (const { ticket, scope, transfer } of work) {
+    const { expectCrcs } = transfer
+    numbers.push(ticket, scope.id, transfer.length, transfer.pieces.length, expectCrcs?.length ?? -1)
+    if (expectCrcs !== undefined) for (const crc of expectCrcs) numbers.push(crc)
+    packPlace(transfer.to)
+    for (const piece of transfer.pieces) packPiece(piece)
+  }
+  return { numbers: Float64Array.from(numbers), texts, literals: joined(literals) }
+}
+
+/** The transfers again, each with its scope's number; `id` is the ticket. */
+export function unpackTransfers({
+  numbers,
+  texts,
+  literals,
+}: PackedTransfers): { scope: number; transfer: Transfer }[] {
+  const read = reader(numbers, texts)
+  let literal = 0
+  const count = read.number()
+  const stores = Array.from({ length: read.number() }, () => read.text())
+  const place = (): Place => {
+    const kind = read.number()
+    if (kind === PLACE.part) {
+      const [store, partNumber, offset] = [stores[read.number()] ?? '', read.number(), read.number()]
+      return { kind: 'part', store, key: read.text(), uploadId: read.text(), partNumber, offset }
+    }
+    if (kind === PLACE.file) return { kind: 'file', offset: read.number(), path: read.text() }
+    if (kind === PLACE.memory) return { kind: 'memory' }
+    const [mode, durable] = [read.number(), read.number() === 1]
+    return { kind: 'whole', temp: read.text(), path: read.text(), mode, durable }
+  }
+  const piece = (): Piece => {
+    const [kind, at, length] = [read.number(), read.number(), read.number()]
+    if (kind === PIECE.file) return { kind: 'file', at, length, offset: read.number(), path: read.text() }
+    if (kind === PIECE.bytes) {
+      const bytes = literals.subarray(literal, literal + length)
+      literal += length
+      return { kind: 'bytes', at, length, bytes }
+    }
+    const [offset, size, store] = [read.number(), read.number(), stores[read.number()] ?? '']
+    const versioned = read.number() === 1
+    const [key, etag] = [read.text(), read.text()]
+    const versionId = versioned ? read.text() : undefined
+    return { kind: 'object', at, length, store, key, offset, size, etag, versionId }
+  }
+  return Array.from({ length: count }, () => {
+    const [id, scope] = [read.number(), read.number()]
+    const [length, pieces, expected] = [read.number(), read.number(), read.number()]
+    const expectCrcs = expected < 0 ? undefined : Array.from({ length: expected }, () => read.number())
+    const to = place()
+    return { scope, transfer: { id, length, to, expectCrcs, pieces: Array.from({ length: pieces }, piece) } }
+  })
+}
+
+/** Bodies are to be transferred: their memory must be their own. */
+export function packResults(results: readonly TransferResult[]): PackedResults {
+  const numbers: number[] = [results.length]
+  const packed = { texts: [] as string[], errors: [] as PlainError[], bodies: [] as Uint8Array[] }
+  for (const result of results) {
+    numbers.push(result.id, result.ok ? 1 : 0)
+    if (!result.ok) {
+      numbers.push(result.piece ?? -1)
+      packed.errors.push(plainError(result.error))
+      continue
+    }
+    const { blockCrcs, checks, etag, body } = result
+    numbers.push(result.bytes, result.crc32, blockCrcs.length)
+    if (blockCrcs.length > 1) for (const crc of blockCrcs) numbers.push(crc)
+    for (const check of CHECKS) numbers.push(checks[check] ?? 0)
+    numbers.push(etag === undefined ? 0 : 1, body === undefined ? 0 : 1)
+    if (etag !== undefined) packed.texts.push(etag)
+    if (body !== undefined) packed.bodies.push(body)
+  }
+  return { numbers: Float64Array.from(numbers), ...packed }
+}
+
+export function unpackResults({ numbers, texts, errors, bodies }: PackedResults): TransferResult[] {
+  const read = reader(numbers, texts)
+  let [failed, returned] = [0, 0]
+  return Array.from({ length: read.number() }, (): TransferResult => {
+    const [id, ok] = [read.number(), read.number() === 1]
+    if (!ok) {
+      const piece = read.number()
+      const plain = errors[failed++] ?? plainError('lost')
+      return { id, ok, error: fromPlain(plain), piece: piece < 0 ? undefined : piece }
+    }
+    const [bytes, crc32, blocks] = [read.number(), read.number(), read.number()]
+    const blockCrcs =
+      blocks > 1 ? Array.from({ length: blocks }, () => read.number()) : [crc32].slice(0, blocks)
+    const checks: Partial<Record<Check, number>> = {}
+    for (const check of CHECKS) {
+      const times = read.number()
+      if (times > 0) checks[check] = times
+    }
+    const [tagged, bodied] = [read.number() === 1, read.number() === 1]
+    return {
+      ...{ id, ok, bytes, blockCrcs, crc32, checks },
+      etag: tagged ? read.text() : undefined,
+      body: bodied ? bodies[returned++] : undefined,
+    }
+  })
+}
+
+function reader(numbers: Float64Array, texts: readonly string[]) {
+  let [n, t] = [0, 0]
+  return { number: () => numbers[n++] ?? 0, text: () => texts[t++] ?? '' }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
+}

@@ -1,0 +1,142 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { openBuffers } from './buffers.ts'
+import { openCore } from './core.ts'
+import { startHere } from './here.ts'
+import { openLocalIo } from './local-io.ts'
+import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
+import { openPace } from './pace.ts'
+import { packResults, unpackTransfers } from './packed.ts'
+import { openScope, type Scope } from './scope.ts'
+import { KINDS, SUM, viewShared } from './shared.ts'
+import { openSlots } from './slots.ts'
+import type { Transfer, TransferResult } from './types.ts'
+import { openWorkerStores } from './worker-stores.ts'
+
+/** ms between two looks at a share that others move */
+const POLL_MS = 2
+/** ms between two signs of life */
+const BEAT_MS = 20
+
+/**
+ * A worker thread: the same core as the main thread's, over stores that it opens itself. Transfers come in, results
+ * go out; whatever needs the SDK is asked of the main thread.
+ */
+function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
+  const shared = viewShared(start.memory)
+  const member = shared.member(start.member)
+  const { sums } = member
+  const post = (message: FromWorker, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
+  const add = (at: number, amount: number) => {
+    sums[at] = (sums[at] ?? 0) + amount
+  }
+
+  let retries: string[] = []
+  let slow = false
+  let results: TransferResult[] = []
+  let flushing = false
+  /** What one turn of the event loop brought is one message. */
+  const flush = () => {
+    flushing = false
+    member.beatOnce()
+    if (retries.length > 0) post({ kind: 'retry', reasons: retries, slowDown: slow })
+    retries = []
+    slow = false
+    if (results.length === 0) return
+    const packed = packResults(results)
+    results = []
+    post({ kind: 'results', results: packed }, packed.bodies.map(memoryOf))
+  }
+  const flushSoon = () => {
+    if (flushing) return
+    flushing = true
+    setImmediate(flush)
+  }
+
+  let current: number | undefined
+  const core = openCore({
+    buffers: openBuffers(() => shared.free / start.members),
+    slots: openSlots({
+      pollMs: POLL_MS,
+      get limit() {
+        return member.share
+      },
+      enter: () => shared.enter(member),
+      leave: () => shared.leave(member),
+      done(part, busy) {
+        add(SUM.work, part)
+        if (busy) member.crowded = true
+      },
+    }),
+    pace: openPace(start.bwlimit, { free: shared.pace }),
+    io: openLocalIo({
+      stuckMs: start.stuckMs,
+      sync: true,
+      onSync(path) {
+        member.disk = path === undefined ? undefined : current
+      },
+    }),
+    counters: {
+      request(kind) {
+        const known = KINDS.indexOf(kind as (typeof KINDS)[number])
+        if (known >= 0) add(SUM.firstKind + known, 1)
+      },
+      retry(reason, slowDown) {
+        add(SUM.retries, 1)
+        if (slowDown) add(SUM.slowdowns, 1)
+        slow ||= slowDown
+        retries.push(reason)
+        flushSoon()
+      },
+      bytesIn: (bytes) => add(SUM.bytesIn, bytes),
+      bytesOut: (bytes) => add(SUM.bytesOut, bytes),
+    },
+    thread: {
+      disk(transfer) {
+        current = transfer
+      },
+    },
+  })
+  const stores = openWorkerStores(core, post)
+  const scopes = new Map<number, { scope: Scope; open: number }>()
+  const begin = (id: number, transfer: Transfer) => {
+    const known = scopes.get(id) ?? { scope: openScope(id), open: 0 }
+    if (known.open++ === 0) scopes.set(id, known)
+    startHere(core, transfer, known.scope, (result) => {
+      if (--known.open === 0) scopes.delete(id)
+      results.push(result)
+      flushSoon()
+    })
+  }
+
+  port.on('message', (message: ToWorker) => {
+    member.beatOnce()
+    switch (message.kind) {
+      case 'work':
+        for (const { scope, transfer } of unpackTransfers(message.transfers)) begin(scope, transfer)
+        return
+      case 'abort':
+        scopes.get(message.scope)?.scope.abort(new Error('aborted'))
+        return
+      case 'store':
+        stores.reach(message.store, message.reach)
+        return
+      case 'answer':
+        stores.answered(message.call, message.answer)
+        return
+      case 'idle':
+        void core.io.closeIdle()
+        return
+      case 'close':
+        stores.close()
+        clearInterval(beats)
+        void core.io.closeIdle().then(() => port.close())
+    }
+  })
+  const beats = setInterval(member.beatOnce, BEAT_MS)
+}
+
+function memoryOf(bytes: Uint8Array): ArrayBuffer {
+  return bytes.buffer as ArrayBuffer
+}
+
+if (parentPort !== null) work(parentPort, workerData as WorkerStart)
