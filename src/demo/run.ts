@@ -1,14 +1,14 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
 import type { CommandContext } from '../commands/context.ts'
 import type { DemoFacts, DemoOptions, DemoReport, DemoStep, StepName } from '../commands/demo.ts'
 import type { PackReport } from '../commands/pack.ts'
-import type { DevServer } from '../devserver/types.ts'
 import { LongshoreError } from '../errors.ts'
 import { sameFolder, writeCheckpoint } from './checkpoints.ts'
-import { writeLeftOut } from './left-out.ts'
+import { contextFor } from './context.ts'
+import { leftOut, listLeft } from './left-out.ts'
 import { makeFiles } from './make-files.ts'
+import { PACK_OPTIONS, PRELOAD_OPTIONS, RESTORE_OPTIONS, SYNC_OPTIONS } from './options.ts'
 import { countFiles, uploadFiles } from './upload-files.ts'
 import { verifyDataset } from './verify-dataset.ts'
 
@@ -17,8 +17,6 @@ const PACKED_KEY = 'packed/v1/'
 const PACKED = `s3://${BUCKET}/${PACKED_KEY}`
 const RUN = `s3://${BUCKET}/runs/r1/`
 const STEPS = [100, 200, 300]
-/** More left-out files than this go into a file. */
-const SHOWN = 10
 
 /** Runs every step in `folder`; the caller makes and removes it. */
 export async function runDemo(
@@ -114,7 +112,9 @@ export async function runDemo(
       }
     })
 
-    const left = await leftOut(listLeft(packed, server), options.keep ? folder : undefined, outer)
+    const list =
+      packed.leftList === undefined ? undefined : server.objects.get(BUCKET, PACKED_KEY + packed.leftList)
+    const left = await leftOut(listLeft(packed, list), options.keep ? folder : undefined, outer.env)
     return {
       steps,
       requests: { raw: verified.files, packed: loaded.gets },
@@ -179,59 +179,6 @@ async function upload(home: string, context: CommandContext): Promise<{ files: n
   }
 }
 
-function contextFor(server: DevServer, folder: string, outer: CommandContext): CommandContext {
-  const clean = Object.entries(outer.env).filter(
-    ([name]) => !/^(AWS_|LONGSHORE_|S3_|SLURM_)|proxy$/i.test(name),
-  )
-  return {
-    ...outer,
-    s3: {
-      noSignRequest: false,
-      noVerifySsl: false,
-      requestPayer: false,
-      pathStyle: 'always',
-      retries: outer.s3.retries,
-      timeoutMs: outer.s3.timeoutMs,
-      endpointUrl: server.url,
-      region: 'us-east-1',
-    },
-    env: {
-      ...Object.fromEntries(clean),
-      AWS_ACCESS_KEY_ID: 'longshore',
-      AWS_SECRET_ACCESS_KEY: 'longshore-secret',
-      AWS_CONFIG_FILE: join(folder, 'none'),
-      AWS_SHARED_CREDENTIALS_FILE: join(folder, 'none'),
-      AWS_EC2_METADATA_DISABLED: 'true',
-      // Scratch files of the commands go with the folder.
-      TMPDIR: folder,
-    },
-  }
-}
-
-async function leftOut(
-  left: PackReport['left'],
-  folder: string | undefined,
-  { env }: CommandContext,
-): Promise<DemoReport['left']> {
-  const reasons: Record<string, number> = {}
-  for (const { reason } of left) reasons[reason] = (reasons[reason] ?? 0) + 1
-  const result = { count: left.length, reasons, first: left.slice(0, SHOWN) }
-  return left.length > SHOWN ? { ...result, file: await writeLeftOut(left, { folder, env }) } : result
-}
-
-/** All of them: the report holds the first thousand, the list in the bucket every one. */
-function listLeft(report: PackReport, server: DevServer): PackReport['left'] {
-  const list =
-    report.leftList === undefined ? undefined : server.objects.get(BUCKET, PACKED_KEY + report.leftList)
-  if (list === undefined) return report.left
-  const line = z.object({ key: z.string(), reason: z.string() })
-  return list
-    .toString()
-    .split('\n')
-    .filter((text) => text !== '')
-    .map((text) => line.parse(JSON.parse(text)))
-}
-
 function packFacts(report: PackReport): DemoFacts {
   const sum = (pick: (split: PackReport['splits'][number]) => number): number =>
     report.splits.reduce((total, split) => total + pick(split), 0)
@@ -242,48 +189,4 @@ function packFacts(report: PackReport): DemoFacts {
     bytes: sum((split) => split.bytes),
     left: report.leftCount,
   }
-}
-
-const PACK_OPTIONS = {
-  format: 'tar' as const,
-  shardSize: 'auto' as const,
-  name: 'train',
-  include: [],
-  exclude: [],
-  groupBy: 'stem' as const,
-  require: [],
-  onMissing: 'abort' as const,
-  onChanged: 'fail' as const,
-  onUnpackable: 'skip' as const,
-  task: { index: 0, count: 1 },
-}
-
-const PRELOAD_OPTIONS = {
-  include: [],
-  exclude: [],
-  verify: 'checksum' as const,
-  makeRoom: false,
-  lease: 3600_000,
-  leaseOwner: 'demo',
-  pin: false,
-  offline: false,
-  readOnly: false,
-  check: false,
-}
-
-const SYNC_OPTIONS = {
-  once: true,
-  layout: 'marker' as const,
-  marker: 'checkpoint-*/DONE',
-  settle: 200,
-  scanInterval: 100,
-  also: [],
-  unsafeSingleWriter: false,
-}
-
-const RESTORE_OPTIONS = {
-  step: 'latest' as const,
-  ifExists: 'fail' as const,
-  allowNone: false,
-  list: false,
 }

@@ -65,3 +65,34 @@ export function folderAt(tree: Tree, path: string): FolderRecord | undefined {
   for (const part of path.split('/')) folder = folder?.folders.get(part)
   return folder
 }
+
+/** A folder of which nothing is known yet. */
+export function newFolder(path: string, at: number): FolderRecord {
+  return {
+    path,
+    files: new Map(),
+    folders: new Map(),
+    changedAt: at,
+    freshAt: Number.NEGATIVE_INFINITY,
+    unreadable: false,
+    inode: -1n,
+    mtimeNs: -1n,
+    ctimeNs: -1n,
+    movedAt: at,
+  }
+}
+
+/** Whether a file was not written to between two looks. */
+export function sameFile(a: FileRecord, b: FileRecord): boolean {
+  if (a.size !== b.size || a.mtimeNs !== b.mtimeNs || a.inode !== b.inode || a.mode !== b.mode) return false
+  if (a.symlink !== b.symlink) return false
+  // Links come and go (the stage's, a writer's rotation), and each moves the ctime: then it proves nothing.
+  return a.ctimeNs === b.ctimeNs || a.nlink !== b.nlink
+}
+
+/** When one of its own files was last seen to change. */
+export function latestChange(folder: FolderRecord): number {
+  let at = Number.NEGATIVE_INFINITY
+  for (const file of folder.files.values()) if (file.changedAt > at) at = file.changedAt
+  return at
+}

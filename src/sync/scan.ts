@@ -3,7 +3,16 @@ import { lstat, readdir, readlink, stat } from 'node:fs/promises'
 import { join, posix, resolve } from 'node:path'
 import { LongshoreError } from '../errors.ts'
 import { STATE_FOLDER } from '../manifest/checkpoint.ts'
-import { type FileRecord, type FolderRecord, joinPath, type Tree } from './scan-tree.ts'
+import { insideTarget } from './inside-target.ts'
+import {
+  type FileRecord,
+  type FolderRecord,
+  joinPath,
+  latestChange,
+  newFolder,
+  sameFile,
+  type Tree,
+} from './scan-tree.ts'
 
 /** lstat calls in flight: enough to hide a network filesystem's latency, few enough for libuv's pool. */
 const BATCH = 64
@@ -85,7 +94,7 @@ export function createScanner(dir: string, options: ScannerOptions = {}): Scanne
     folder.mtimeNs = stats.mtimeNs
     folder.ctimeNs = stats.ctimeNs
     folder.inode = stats.ino
-    const busy = Math.max(folder.changedAt, latest(folder)) > pass.at - hotMs
+    const busy = Math.max(folder.changedAt, latestChange(folder)) > pass.at - hotMs
     if (pass.all || busy || pass.at - folder.movedAt < RACY || pass.hot?.has(folder.path)) {
       await readFolder(folder, pass)
       return
@@ -142,7 +151,7 @@ export function createScanner(dir: string, options: ScannerOptions = {}): Scanne
       files.add(name)
       const before = folder.files.get(name)
       if (before === undefined) folder.changedAt = pass.at
-      if (before !== undefined && same(before, record)) {
+      if (before !== undefined && sameFile(before, record)) {
         before.ctimeNs = record.ctimeNs
         before.nlink = record.nlink
       } else folder.files.set(name, record)
@@ -211,42 +220,6 @@ export function createScanner(dir: string, options: ScannerOptions = {}): Scanne
     if (told.has(key) || told.size >= 10_000) return
     told.add(key)
     options.onOdd?.(path, why)
-  }
-}
-
-/** The target of a link at `path`, relative to its folder and normalized; undefined when it leads out of DIR. */
-export function insideTarget(top: string, path: string, target: string): string | undefined {
-  const folder = posix.join(top, posix.dirname(path))
-  const full = posix.resolve(folder, target)
-  const inside = full === top || full.startsWith(top === '/' ? top : `${top}/`)
-  return inside ? posix.relative(folder, full) || '.' : undefined
-}
-
-function same(a: FileRecord, b: FileRecord): boolean {
-  if (a.size !== b.size || a.mtimeNs !== b.mtimeNs || a.inode !== b.inode || a.mode !== b.mode) return false
-  if (a.symlink !== b.symlink) return false
-  // Links come and go (the stage's, a writer's rotation), and each moves the ctime: then it proves nothing.
-  return a.ctimeNs === b.ctimeNs || a.nlink !== b.nlink
-}
-
-function latest(folder: FolderRecord): number {
-  let at = Number.NEGATIVE_INFINITY
-  for (const file of folder.files.values()) if (file.changedAt > at) at = file.changedAt
-  return at
-}
-
-function newFolder(path: string, at: number): FolderRecord {
-  return {
-    path,
-    files: new Map(),
-    folders: new Map(),
-    changedAt: at,
-    freshAt: Number.NEGATIVE_INFINITY,
-    unreadable: false,
-    inode: -1n,
-    mtimeNs: -1n,
-    ctimeNs: -1n,
-    movedAt: at,
   }
 }
 

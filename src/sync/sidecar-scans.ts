@@ -2,11 +2,8 @@ import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isLongshoreError } from '../errors.ts'
-import { isLocked } from '../fs/lock.ts'
-import { freeSpace } from '../fs/space.ts'
 import { createAlso } from './also.ts'
 import { checkEpoch, type LogWriter } from './epoch.ts'
-import type { Candidate } from './layouts/layout.ts'
 import { placeUrl } from './log.ts'
 import type { Scanner } from './scan.ts'
 import type { Tree } from './scan-tree.ts'
@@ -16,13 +13,11 @@ import { createAside } from './sidecar-aside.ts'
 import type { Handled } from './sidecar-handled.ts'
 import type { Home } from './sidecar-home.ts'
 import { createJudge, type Judged } from './sidecar-judge.ts'
-import { findSame } from './sidecar-known.ts'
-import { dropOverCap, type Pending, type Queue } from './sidecar-queue.ts'
-import { lastOrdinal } from './sidecar-recover.ts'
+import type { Pending, Queue } from './sidecar-queue.ts'
 import type { Say } from './sidecar-say.ts'
+import { createTake } from './sidecar-take.ts'
 import { createWaiting, type Waiting } from './sidecar-waiting.ts'
-import { describeCandidate, stageCheckpoint, unstage } from './stage.ts'
-import { refreshKnown } from './upload-known.ts'
+import { unstage } from './stage.ts'
 
 export interface ScansOptions extends SidecarOptions {
   writer: LogWriter
@@ -86,10 +81,7 @@ export function runScans(options: ScansOptions): Scans {
     say,
   })
   const waiting: Waiting = createWaiting(say)
-  let ordinal = Math.max(
-    lastOrdinal(writer),
-    ...queue.pending.map((entry) => entry.staged.checkpoint.ordinal),
-  )
+  const take = createTake(options)
   let hot: ReadonlySet<string> = new Set()
   const unsettled = new Set<string>()
   let layout = ''
@@ -168,7 +160,7 @@ export function runScans(options: ScansOptions): Scans {
         progress.item('layout', { layout })
       }
       for (const candidate of judged.ready) {
-        await take(candidate)
+        await take(candidate, layout)
         unsettled.delete(candidate.name)
       }
       waiting.look(judged.waiting, tree.at)
@@ -193,62 +185,6 @@ export function runScans(options: ScansOptions): Scans {
       say.once('what --also names was not copied to the end before the time ran out', { path: dir })
       throw error
     }
-  }
-
-  async function take(candidate: Candidate): Promise<void> {
-    const about = { dir, layout, ordinal: ordinal + 1, run: placeUrl(writer), epoch: writer.own, signal }
-    const described = describeCandidate(candidate, about)
-    const { identity } = described
-    if (handled.isNoted(candidate.name, identity)) {
-      handled.names.set(candidate.name, identity)
-      return
-    }
-    // What restore is bringing just now gets its notes when all of it is in place.
-    const ending = options.once || drain.ask.aborted
-    if (!ending && (await isLocked(writer.stateDir, 'restore'))) return
-    await refreshKnown(writer, candidate.name)
-    const same = findSame(writer, described)
-    if (same !== undefined) {
-      handled.names.set(candidate.name, identity)
-      await handled.note(candidate.name, identity, same)
-      return
-    }
-    // For a moment it did not look complete (a temporary file in it), and it is on its way already.
-    if (
-      queue.pending.some(
-        (each) => each.staged.identity === identity && each.staged.checkpoint.name === candidate.name,
-      )
-    ) {
-      handled.names.set(candidate.name, identity)
-      return
-    }
-    const staged = await stageCheckpoint(candidate, about)
-    for (const { path } of candidate.files) await scanner.absorb(path)
-    // It changed while it was being held: the next pass sees what it is now.
-    if (staged === undefined) return
-    if (staged.folder === undefined) {
-      say.once(
-        `${dir} takes no hard links: checkpoints are read in place, and rotation may outrun the upload`,
-        {
-          path: dir,
-          hint: 'run the sidecar as the user who writes the checkpoints, on the same filesystem',
-        },
-      )
-    }
-    ordinal += 1
-    handled.names.set(candidate.name, staged.identity)
-    queue.add(staged)
-    const { name, step, files } = staged.checkpoint
-    progress.item('staged', { name, step, ordinal, bytes: staged.bytes, files: files.length })
-    const free = options.freeBytes ?? (async () => (await freeSpace(dir)).bytes)
-    for (const dropped of await dropOverCap(queue, free)) {
-      progress.warn(`${dropped.name} was let go before it was committed: the writer outruns the upload`, {
-        path: dropped.name,
-        hint: 'save less often, or give the sidecar more bandwidth or disk',
-      })
-    }
-    options.added.poke()
-    await options.showStatus()
   }
 
   function onMissing(): void {
