@@ -26,6 +26,20 @@ export function daliLine(version: DaliVersion, members: readonly DaliComponent[]
   return `${fields.join(' ')}\n`
 }
 
+/** The form that can hold all of these members too, when `so` can hold those before them. */
+export function daliVersionWith(
+  so: DaliVersion | undefined,
+  members: readonly Pick<DaliComponent, 'name' | 'ext'>[],
+): DaliVersion | undefined {
+  let version = so
+  for (const member of members) {
+    if (version === undefined) return undefined
+    const own = daliVersionFor(member)
+    if (own !== 'v1.2') version = own
+  }
+  return version
+}
+
 /** The form that can hold this member; undefined: none. */
 export function daliVersionFor(member: Pick<DaliComponent, 'name' | 'ext'>): DaliVersion | undefined {
   if (!/\s/.test(member.name)) return 'v1.2'

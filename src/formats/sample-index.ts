@@ -85,7 +85,7 @@ async function* readSamples(
   let seen = 0
   try {
     for (let line = await lines.next(); !line.done; line = await lines.next()) {
-      const sample = parseLine(indexedSampleSchema, line.value, seen + 2, path)
+      const sample = parseSample(line.value, seen + 2, path)
       if (sample.offset + sample.size > header.size) throw bad(`line ${seen + 2} points past the shard`, path)
       seen++
       yield sample
@@ -101,42 +101,93 @@ export async function* readLines(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   options: { maxBytes: number; path?: string; signal?: AbortSignal },
 ): AsyncGenerator<string> {
+  for await (const lines of readLineBatches(chunks, options)) yield* lines
+}
+
+/** bytes; lines are decoded by so many at once, and handed on by so many: a hop a line costs more than its line */
+const BATCH_BYTES = 256 * 1024
+
+/** The same lines, some hundreds at a time. */
+export async function* readLineBatches(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  options: { maxBytes: number; path?: string; signal?: AbortSignal },
+): AsyncGenerator<string[]> {
   let held: Buffer[] = []
   let bytes = 0
   for await (const chunk of chunks) {
     options.signal?.throwIfAborted()
-    let rest = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-    for (let end = rest.indexOf(0x0a); end !== -1; end = rest.indexOf(0x0a)) {
-      yield Buffer.concat([...held, rest.subarray(0, end)]).toString('utf8')
-      held = []
-      bytes = 0
-      rest = rest.subarray(end + 1)
+    const all = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    for (let from = 0; from < all.length; ) {
+      const limit = Math.min(all.length, from + BATCH_BYTES)
+      const end = all.lastIndexOf(0x0a, limit - 1)
+      if (end >= from) {
+        const whole = all.subarray(from, end)
+        const text = held.length === 0 ? whole : Buffer.concat([...held, whole])
+        held = []
+        bytes = 0
+        from = end + 1
+        yield text.toString('utf8').split('\n')
+        continue
+      }
+      held.push(all.subarray(from, limit))
+      bytes += limit - from
+      from = limit
+      if (bytes > options.maxBytes) throw bad(`a line of more than ${options.maxBytes} bytes`, options.path)
     }
-    if (rest.length === 0) continue
-    held.push(rest)
-    bytes += rest.length
-    if (bytes > options.maxBytes) throw bad(`a line of more than ${options.maxBytes} bytes`, options.path)
   }
-  if (bytes > 0) yield Buffer.concat(held).toString('utf8')
+  if (bytes > 0) yield [Buffer.concat(held).toString('utf8')]
+}
+
+/** One line of an index. Looked at by hand, since there are millions; the schema says what is wrong with one. */
+export function parseSample(line: string, number: number, path: string | undefined): IndexedSample {
+  const value = parseJson(line, number, path)
+  return isSample(value) ? value : checked(indexedSampleSchema, value, number, path)
 }
 
 /** One JSON line, checked against its schema; BAD_MANIFEST names the line. */
-export function parseLine<T>(
-  schema: z.ZodType<T>,
-  line: string,
-  number: number,
-  path: string | undefined,
-): T {
-  let value: unknown
+function parseLine<T>(schema: z.ZodType<T>, line: string, number: number, path: string | undefined): T {
+  return checked(schema, parseJson(line, number, path), number, path)
+}
+
+function parseJson(line: string, number: number, path: string | undefined): unknown {
   try {
-    value = JSON.parse(line)
+    return JSON.parse(line)
   } catch (cause) {
     throw bad(`line ${number} is no JSON`, path, cause)
   }
+}
+
+function checked<T>(schema: z.ZodType<T>, value: unknown, number: number, path: string | undefined): T {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]
   throw bad(`line ${number}: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`, path, parsed.error)
+}
+
+function isSample(value: unknown): value is IndexedSample {
+  if (!isRecord(value) || Object.keys(value).length !== 4) return false
+  const { key, offset, size, members } = value
+  return isText(key) && isCount(offset) && isCount(size) && Array.isArray(members) && members.every(isMember)
+}
+
+function isMember(value: unknown): boolean {
+  if (!isRecord(value)) return false
+  const { name, ext, offset, size, source, etag } = value
+  if (Object.keys(value).length !== (etag === undefined ? 5 : 6)) return false
+  if (etag !== undefined && typeof etag !== 'string') return false
+  return isText(name) && isText(ext) && isCount(offset) && isCount(size) && isText(source)
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
+}
+
+function isCount(value: unknown): boolean {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
 
 function bad(what: string, path: string | undefined, cause?: unknown): LongshoreError {

@@ -35,12 +35,12 @@ export function sourceChanged(error: LongshoreError): LongshoreError {
  * missing is worse than none. One look a shard, not one a failure: all of them may have changed.
  */
 export async function findChanged(
-  samples: AsyncIterable<IndexedSample>,
+  samples: AsyncIterable<readonly IndexedSample[]>,
   source: Source,
   signal: AbortSignal,
 ): Promise<Map<string, string>> {
   const changed = new Map<string, string>()
-  await eachOf(samples, 16, async ({ members }) => {
+  await eachOf(each(samples), 16, async ({ members }) => {
     const lost: string[] = []
     for (const { source: rel, size, etag } of members) {
       const now = await source.store.head(source.prefix + rel, { signal })
@@ -56,4 +56,8 @@ export async function findChanged(
     }
   })
   return changed
+}
+
+async function* each(batches: AsyncIterable<readonly IndexedSample[]>): AsyncGenerator<IndexedSample> {
+  for await (const batch of batches) yield* batch
 }

@@ -1,4 +1,5 @@
 import { isLongshoreError } from '../errors.ts'
+import { type DaliVersion, daliVersionWith } from '../formats/dali-index.ts'
 import type { Progress } from '../progress.ts'
 import { BLOCK_BYTES } from '../transfer/types.ts'
 import { findChanged, isBelow, isSourceChanged, type Source, sourceChanged } from './changed.ts'
@@ -11,7 +12,7 @@ import { createSumsCheck } from './part-sums.ts'
 import { partSizeFor } from './parts.ts'
 import { type PlanHead, planKeys, type ShardResult } from './plan-schema.ts'
 import { isFinished } from './publish.ts'
-import { measure, readSlice } from './slices.ts'
+import { measure, readSlice, readSliceBytes } from './slices.ts'
 import { layoutOf } from './take-upload.ts'
 import { uploadShard } from './upload-shard.ts'
 import { writeIndexes } from './write-index.ts'
@@ -130,7 +131,14 @@ async function fillWithout(
   if (samples === 0) return await finish(null)
   const { name, split } = planned
   const partSize = partSizeFor(size, options.partSize)
-  await uploadShard(desk, read(), {
+  let dali: DaliVersion | undefined = 'v1.2'
+  async function* watched() {
+    for await (const batch of read()) {
+      for (const { members } of batch) dali = daliVersionWith(dali, members)
+      yield batch
+    }
+  }
+  await uploadShard(desk, watched(), {
     key: desk.prefix + name,
     size,
     partSize,
@@ -144,7 +152,9 @@ async function fillWithout(
     async beforeName(sums) {
       const names = namesBeside(name)
       const etags = source.store.kind === 's3'
-      const entry = await writeIndexes(desk, { name, split, size, samples, ...sums }, { names, etags, read })
+      const lines = etags && without.size === 0 ? () => readSliceBytes(desk, plan, i) : undefined
+      const about = { names, etags, dali, read, lines }
+      const entry = await writeIndexes(desk, { name, split, size, samples, ...sums }, about)
       await finish(entry)
     },
     onPart(part, done, kept) {

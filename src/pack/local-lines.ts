@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { crc32, crcHex } from '../checksum/crc32.ts'
 
 export interface LineFile {
-  write(line: string): Promise<void>
+  /** undefined: it is held for a batch, and there is nothing to wait for. */
+  write(line: string): Promise<void> | undefined
   /** Closes it; its size and CRC-32. */
   finish(): Promise<{ size: number; crc32: string }>
 }
@@ -29,10 +30,10 @@ export async function createLineFile(path: string): Promise<LineFile> {
     await file.writeFile(bytes)
   }
   return {
-    async write(line) {
+    write(line) {
       held.push(line)
       units += line.length
-      if (units >= BATCH) await flush()
+      return units >= BATCH ? flush() : undefined
     },
     async finish() {
       try {

@@ -11,6 +11,7 @@ import type { CanonicalOptions } from './options.ts'
 import type { LeftOut, PlanHead } from './plan-schema.ts'
 import { createSampler, type Sample } from './samples.ts'
 import { createShardLayout } from './shard-layout.ts'
+import { createStreamDigest } from './stream-digest.ts'
 
 const MIB = 1024 * 1024
 
@@ -38,19 +39,23 @@ export async function planShards(
   options: PlanOptions,
 ): Promise<PlanHead> {
   const { pack, canonical, findings } = options
-  const listing = createHash('sha256')
+  const listing = createStreamDigest()
   // Of all that the slices and the list of what is left out will hold: other bytes, another place for them.
-  const exact = createHash('sha256')
+  const exact = createStreamDigest()
   const left = createLeftList(options.dir)
   let lacking = 0
   let layout: ReturnType<typeof createShardLayout> | undefined
-  const drop = async (finding: Finding, byRequest: boolean): Promise<void> => {
-    if (!byRequest) findings.add(finding)
-    await left.add({ key: finding.key, reason: finding.reason })
+  const dropped: LeftOut[] = []
+  const drop = ({ key, reason, kind }: Finding, byRequest: boolean): void => {
+    if (!byRequest) findings.add({ key, reason, kind })
+    dropped.push({ key, reason })
   }
   const sampler = createSampler({ ...canonical, drop, onLacking: () => lacking++ })
-  const place = async (sample: Sample | undefined): Promise<void> => {
-    if (sample) await layout?.add(sample)
+  // Nothing is awaited where there is nothing to wait for: there are millions of records.
+  const place = (sample: Sample | undefined): Promise<void> | undefined =>
+    sample === undefined ? undefined : layout?.add(sample)
+  const leave = async (): Promise<void> => {
+    for (const one of dropped.splice(0)) await left.add(one)
   }
   for await (const record of records) {
     options.signal.throwIfAborted()
@@ -62,31 +67,38 @@ export async function planShards(
       splitFolders: pack.split === 'dir',
     })
     const entry = decodeRecord(record)
-    listing.update(record.key).update('\n')
-    exact.update(record.key).update('\n').update(record.value).update('\n')
+    listing.add(record.key)
+    listing.text('\n')
+    exact.add(record.key)
+    exact.text('\n')
+    exact.add(record.value)
+    exact.text('\n')
+    let done: Sample | undefined
     if (entry.kind === 'left') {
-      listing.update('\n')
-      await place(await sampler.end())
-      await left.add({ key: entry.key, reason: entry.reason })
-      continue
+      listing.text('\n')
+      done = sampler.end()
+      dropped.push({ key: entry.key, reason: entry.reason })
+    } else {
+      listing.text(options.localSource ? `${entry.size}\n` : `${entry.size} ${entry.etag}\n`)
+      done = sampler.add(entry)
     }
-    listing.update(options.localSource ? `${entry.size}\n` : `${entry.size} ${entry.etag}\n`)
-    await place(await sampler.add(entry))
+    const placing = place(done)
+    if (placing !== undefined) await placing
+    if (dropped.length > 0) await leave()
   }
-  await place(await sampler.end())
+  await place(sampler.end())
+  await leave()
   const placed = await layout?.finish()
   const leftOut = await left.finish()
   if (findings.count > 0 && pack.onUnpackable !== 'skip') throw findings.error(pack.source)
   if (findings.count > 0 && sampler.aborted()) throw findings.error(pack.source)
-  const digest = listing.digest('hex')
+  const digest = listing.hex()
   const names = placed?.splits ?? []
   return {
     format: 'longshore-plan',
     version: 1,
     digest: createHash('sha256')
-      .update(
-        canonicalJson({ version: 1, options: canonical, url: options.sourceUrl, exact: exact.digest('hex') }),
-      )
+      .update(canonicalJson({ version: 1, options: canonical, url: options.sourceUrl, exact: exact.hex() }))
       .digest('hex'),
     options: canonical,
     source: {

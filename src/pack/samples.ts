@@ -17,7 +17,7 @@ export interface SamplerOptions {
   onMissing: 'abort' | 'warn' | 'exclude'
   onUnpackable: 'fail' | 'skip'
   /** byRequest: --on-missing exclude, which is no finding. */
-  drop(finding: Finding, byRequest: boolean): Promise<void>
+  drop(finding: Finding, byRequest: boolean): void
   onLacking(): void
 }
 
@@ -33,7 +33,7 @@ export function createSampler(options: SamplerOptions) {
   let aborted = false
   const keyOf = (member: { split: string; name: string }): string =>
     options.split === 'dir' ? `${member.split}/${member.name}` : member.name
-  const end = async (): Promise<Sample | undefined> => {
+  const end = (): Sample | undefined => {
     const sample = open?.sample
     open = undefined
     if (sample === undefined) return undefined
@@ -47,7 +47,7 @@ export function createSampler(options: SamplerOptions) {
     const byRequest = options.onMissing === 'exclude'
     aborted ||= !byRequest
     for (const member of sample.members) {
-      await options.drop({ kind: 'missing', key: keyOf(member), reason }, byRequest)
+      options.drop({ kind: 'missing', key: keyOf(member), reason }, byRequest)
     }
     return undefined
   }
@@ -56,10 +56,10 @@ export function createSampler(options: SamplerOptions) {
     /** Whether a sample without a required extension was met that --on-missing abort does not let pass. */
     aborted: () => aborted,
     /** The sample before, when this member begins another one. */
-    async add(entry: Extract<SortedEntry, { kind: 'member' }>): Promise<Sample | undefined> {
+    add(entry: Extract<SortedEntry, { kind: 'member' }>): Sample | undefined {
       const split = splitSampleName(entry.name)
       const id = `${entry.split}\t${entry.sample}`
-      const done = open !== undefined && open.id !== id ? await end() : undefined
+      const done = open !== undefined && open.id !== id ? end() : undefined
       if (split === undefined) return done
       const key = `${entry.split}\t${split.key}`
       const name = `${entry.split}\t${entry.name}`
@@ -69,7 +69,7 @@ export function createSampler(options: SamplerOptions) {
       if (key !== lastKey) exts = new Set()
       lastKey = key
       if (exts.has(split.ext)) {
-        await options.drop({ kind: 'duplicate', key: keyOf(entry), reason: REASONS.duplicate }, false)
+        options.drop({ kind: 'duplicate', key: keyOf(entry), reason: REASONS.duplicate }, false)
         return done
       }
       exts.add(split.ext)

@@ -1,5 +1,5 @@
 import { encodeIndexLine, type IndexedSample } from '../formats/sample-index.ts'
-import { TAR_END_BYTES, tarHeaderBytes, tarPadding } from '../formats/tar/header.ts'
+import { TAR_END_BYTES, tarHeaderBytes, tarMemberBytes, tarPadding } from '../formats/tar/header.ts'
 import { createLineFile, type LineFile, slicePath } from './local-lines.ts'
 import { shardNames } from './names.ts'
 import type { PlannedShard } from './plan-schema.ts'
@@ -14,6 +14,13 @@ export interface Layout {
   bytes: number
 }
 
+interface OpenSlice {
+  file: LineFile
+  shard: Omit<PlannedShard, 'slice'>
+  /** bytes of the shard so far */
+  end: number
+}
+
 /**
  * Fills shards in order: a sample that would make one larger than `shardSize` begins the next, so only a sample
  * that is larger by itself exceeds it. A split begins a new shard.
@@ -26,7 +33,7 @@ export function createShardLayout(options: {
 }) {
   const { shardSize } = options
   const done: Layout = { shardSize, splits: [], shards: [], objects: 0, bytes: 0 }
-  let open: { file: LineFile; shard: Omit<PlannedShard, 'slice'>; end: number } | undefined
+  let open: OpenSlice | undefined
   let number = 0
   const close = async (): Promise<void> => {
     if (open === undefined) return
@@ -34,30 +41,40 @@ export function createShardLayout(options: {
     done.shards.push({ ...open.shard, size: open.end + TAR_END_BYTES, slice })
     open = undefined
   }
+  const begin = async (split: string): Promise<OpenSlice> => {
+    await close()
+    number = done.splits.at(-1) === split ? number + 1 : 0
+    if (number === 0) done.splits.push(split)
+    const name = shardNames(split, number).shard
+    const shard = { name, split, size: 0, samples: 0, objects: 0, bytes: 0 }
+    open = { file: await createLineFile(slicePath(options.dir, done.shards.length)), shard, end: 0 }
+    return open
+  }
+  const put = (slice: OpenSlice, sample: Sample, size: number, bytes: number): Promise<void> | undefined => {
+    const { file, shard, end } = slice
+    slice.end += size
+    shard.samples++
+    shard.objects += sample.members.length
+    shard.bytes += bytes
+    done.objects += sample.members.length
+    done.bytes += bytes
+    return file.write(encodeIndexLine(placeSample(sample, end, size, options.splitFolders)))
+  }
   return {
-    async add(sample: Sample): Promise<void> {
-      const line = placeSample(sample, options.splitFolders)
-      const full =
-        open !== undefined &&
-        (open.shard.split !== sample.split ||
-          open.end + line.size + TAR_END_BYTES > shardSize ||
-          open.shard.samples === options.maxSamples)
-      if (full) await close()
-      if (open === undefined) {
-        number = done.splits.at(-1) === sample.split ? number + 1 : 0
-        if (number === 0) done.splits.push(sample.split)
-        const name = shardNames(sample.split, number).shard
-        const shard = { name, split: sample.split, size: 0, samples: 0, objects: 0, bytes: 0 }
-        open = { file: await createLineFile(slicePath(options.dir, done.shards.length)), shard, end: 0 }
+    /** undefined: done, and there is nothing to wait for. */
+    add(sample: Sample): Promise<void> | undefined {
+      let [size, bytes] = [0, 0]
+      for (const member of sample.members) {
+        size += tarMemberBytes(member.name, member.size)
+        bytes += member.size
       }
-      await open.file.write(encodeIndexLine(moveSample(line, open.end)))
-      open.end += line.size
-      open.shard.samples++
-      open.shard.objects += sample.members.length
-      done.objects += sample.members.length
-      const bytes = sample.members.reduce((sum, member) => sum + member.size, 0)
-      open.shard.bytes += bytes
-      done.bytes += bytes
+      const fits =
+        open !== undefined &&
+        open.shard.split === sample.split &&
+        open.end + size + TAR_END_BYTES <= shardSize &&
+        open.shard.samples !== options.maxSamples
+      if (open !== undefined && fits) return put(open, sample, size, bytes)
+      return begin(sample.split).then((next) => put(next, sample, size, bytes))
     },
     async finish(): Promise<Layout> {
       await close()
@@ -66,19 +83,12 @@ export function createShardLayout(options: {
   }
 }
 
-/** The same sample elsewhere in a shard: offsets of its parts move with it. */
-export function moveSample(sample: IndexedSample, offset: number): IndexedSample {
-  const by = offset - sample.offset
-  const members = sample.members.map((member) => ({ ...member, offset: member.offset + by }))
-  return { ...sample, offset, members }
-}
-
-function placeSample(sample: Sample, splitFolders: boolean): IndexedSample {
-  let at = 0
+function placeSample(sample: Sample, offset: number, size: number, splitFolders: boolean): IndexedSample {
+  let at = offset
   const members = sample.members.map(({ name, ext, size, etag, split }) => {
-    const offset = at + tarHeaderBytes(name)
-    at = offset + size + tarPadding(size)
-    return { name, ext, offset, size, source: splitFolders ? `${split}/${name}` : name, etag }
+    const body = at + tarHeaderBytes(name)
+    at = body + size + tarPadding(size)
+    return { name, ext, offset: body, size, source: splitFolders ? `${split}/${name}` : name, etag }
   })
-  return { key: sample.key, offset: 0, size: at, members }
+  return { key: sample.key, offset, size, members }
 }

@@ -21,8 +21,8 @@ export async function findSkipped(
   const changed = [...(await finishedShards(desk, plan))].filter(([, { left }]) => left.length > 0)
   await eachOf(changed, 8, async ([i, { left }]) => {
     const keys = new Set(left.map(({ key }) => key))
-    for await (const { members } of readSlice(desk, plan, i, new Map())) {
-      for (const { source, size, etag = '' } of members) {
+    for await (const batch of readSlice(desk, plan, i, new Map())) {
+      for (const { source, size, etag = '' } of batch.flatMap(({ members }) => members)) {
         if (keys.has(source)) skipped.set(source, { rel: source, size, etag })
       }
     }

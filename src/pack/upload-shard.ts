@@ -40,7 +40,7 @@ export interface UploadOptions extends PartsOptions {
  */
 export async function uploadShard(
   desk: Desk,
-  samples: AsyncIterable<IndexedSample>,
+  samples: AsyncIterable<readonly IndexedSample[]>,
   options: UploadOptions,
 ): Promise<void> {
   const { key, size, record, partSize, mayBeOpen } = options
@@ -79,7 +79,7 @@ export async function uploadShard(
 /** Through memory, so that its sums are known and written down before it has its name. */
 async function uploadWhole(
   desk: Desk,
-  samples: AsyncIterable<IndexedSample>,
+  samples: AsyncIterable<readonly IndexedSample[]>,
   options: UploadOptions,
 ): Promise<void> {
   const { engine, signal } = desk
@@ -105,7 +105,7 @@ async function uploadWhole(
 /** Into `up`, which holds those that are there already. */
 async function moveParts(
   desk: Desk,
-  samples: AsyncIterable<IndexedSample>,
+  samples: AsyncIterable<readonly IndexedSample[]>,
   options: UploadOptions & { open: OpenShard; up: Map<number, TransferDone> },
 ): Promise<void> {
   const { engine } = desk

@@ -1,5 +1,5 @@
 import { crcHex } from '../checksum/crc32.ts'
-import { type DaliVersion, daliHeader, daliLine, daliVersionFor } from '../formats/dali-index.ts'
+import { type DaliVersion, daliHeader, daliLine } from '../formats/dali-index.ts'
 import { encodeIndexLine, INDEX_FORMAT, type IndexedSample } from '../formats/sample-index.ts'
 import type { ShardEntry } from '../manifest/dataset.ts'
 import { BLOCK_BYTES } from '../transfer/types.ts'
@@ -14,72 +14,61 @@ export interface ShardSums {
   blockCrcs: readonly number[]
 }
 
-/**
- * Writes what lies beside a shard: longshore's sample index, and DALI's where it can say the names. Returns the
- * shard's entry for the manifest. `read` gives the shard's samples, afresh each time.
- */
-export async function writeIndexes(
-  desk: Desk,
-  sums: ShardSums,
-  options: {
-    names: { index: string; dali: string }
-    etags: boolean
-    read: () => AsyncIterable<IndexedSample>
-  },
-): Promise<ShardEntry> {
-  const { names, etags, read } = options
-  const { name, split, size, samples } = sums
-  const crc32 = crcHex(sums.crc32)
-  let dali: DaliVersion | undefined = 'v1.2'
-  async function* index() {
-    const blocks = sums.blockCrcs.map(crcHex)
-    yield encodeIndexLine({
-      format: INDEX_FORMAT,
-      version: 1,
-      shard: name,
-      size,
-      crc32,
-      samples,
-      blockSize: BLOCK_BYTES,
-      blocks,
-    })
-    for await (const sample of read()) {
-      for (const member of sample.members) dali = lesser(dali, daliVersionFor(member))
-      yield encodeIndexLine(etags ? sample : withoutEtags(sample))
-    }
-  }
-  const entry = { name, split, size, samples, crc32 }
-  const own = await writeList(desk, desk.prefix + names.index, batches(index()))
-  const version = dali
-  if (version === undefined) return { ...entry, index: { name: names.index, ...own } }
-  async function* lines() {
-    yield daliHeader(version ?? 'v1.2', samples)
-    for await (const { members } of read()) yield daliLine(version ?? 'v1.2', members)
-  }
-  const other = await writeList(desk, desk.prefix + names.dali, batches(lines()))
-  return { ...entry, index: { name: names.index, ...own }, dali: { name: names.dali, ...other } }
+export interface IndexOptions {
+  names: { index: string; dali: string }
+  /** The form that can say all its names; undefined: none can, so there is no such index. */
+  dali: DaliVersion | undefined
+  /** The shard's samples, afresh each time. */
+  read: () => AsyncIterable<readonly IndexedSample[]>
+  /** Its lines, where the plan has them just as they shall stand in the index. */
+  lines: (() => AsyncIterable<Uint8Array>) | undefined
+  etags: boolean
 }
 
-function lesser(a: DaliVersion | undefined, b: DaliVersion | undefined): DaliVersion | undefined {
-  if (a === undefined || b === undefined) return undefined
-  return a === 'v1.1' ? a : b
+/**
+ * Writes what lies beside a shard: longshore's sample index, and DALI's where it can say the names. Returns the
+ * shard's entry for the manifest.
+ */
+export async function writeIndexes(desk: Desk, sums: ShardSums, options: IndexOptions): Promise<ShardEntry> {
+  const { names, dali: version, read, lines, etags } = options
+  const { name, split, size, samples } = sums
+  const crc32 = crcHex(sums.crc32)
+  async function* index() {
+    const blocks = sums.blockCrcs.map(crcHex)
+    yield Buffer.from(
+      encodeIndexLine({
+        format: INDEX_FORMAT,
+        version: 1,
+        shard: name,
+        size,
+        crc32,
+        samples,
+        blockSize: BLOCK_BYTES,
+        blocks,
+      }),
+    )
+    if (lines !== undefined) yield* lines()
+    else yield* encoded(read(), (sample) => encodeIndexLine(etags ? sample : withoutEtags(sample)))
+  }
+  const entry = { name, split, size, samples, crc32 }
+  const own = await writeList(desk, desk.prefix + names.index, index())
+  if (version === undefined) return { ...entry, index: { name: names.index, ...own } }
+  async function* dali(form: DaliVersion) {
+    yield Buffer.from(daliHeader(form, samples))
+    yield* encoded(read(), ({ members }) => daliLine(form, members))
+  }
+  const other = await writeList(desk, desk.prefix + names.dali, dali(version))
+  return { ...entry, index: { name: names.index, ...own }, dali: { name: names.dali, ...other } }
 }
 
 function withoutEtags(sample: IndexedSample): IndexedSample {
   return { ...sample, members: sample.members.map(({ etag: _, ...member }) => member) }
 }
 
-/** Lines as chunks of about 256 KiB: a chunk a line would cost more than the line. */
-async function* batches(lines: AsyncIterable<string>): AsyncGenerator<Uint8Array> {
-  let held: string[] = []
-  let units = 0
-  for await (const line of lines) {
-    held.push(line)
-    units += line.length
-    if (units < 256 * 1024) continue
-    yield Buffer.from(held.join(''))
-    held = []
-    units = 0
-  }
-  if (held.length > 0) yield Buffer.from(held.join(''))
+/** A chunk for every batch of samples: a chunk a line would cost more than the line. */
+async function* encoded(
+  batches: AsyncIterable<readonly IndexedSample[]>,
+  line: (sample: IndexedSample) => string,
+): AsyncGenerator<Uint8Array> {
+  for await (const batch of batches) yield Buffer.from(batch.map(line).join(''))
 }

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import {
   encodeIndexLine,
   INDEX_FORMAT,
   type IndexedSample,
   type IndexHeader,
+  indexedSampleSchema,
+  parseSample,
+  readLineBatches,
   readSampleIndex,
 } from '../../src/formats/sample-index.ts'
 
@@ -58,6 +62,52 @@ test('an index that lost a line, points past its shard or holds something else i
     }
     await assert.rejects(reading, { code: 'BAD_MANIFEST' }, what)
   }
+})
+
+test('a line looked at by hand is taken and refused just as the schema says', () => {
+  const odd = fc.constantFrom<unknown>('', 'x', 0, 1, -1, 1.5, 2 ** 60, null, true, [], {}, [1], {
+    name: 'x',
+  })
+  const edit = fc.record({ at: fc.constantFrom('sample', 'member'), value: odd })
+  const field = fc.constantFrom('key', 'offset', 'size', 'members', 'name', 'ext', 'source', 'etag', 'extra')
+  fc.assert(
+    fc.property(fc.array(fc.tuple(edit, field, fc.boolean()), { maxLength: 2 }), (edits) => {
+      const value = JSON.parse(encodeIndexLine(sample('a', 0)))
+      for (const [{ at, value: other }, name, remove] of edits) {
+        const target = at === 'sample' ? value : value.members?.[0]
+        if (typeof target !== 'object' || target === null) continue
+        if (remove) delete target[name]
+        else target[name] = other
+      }
+      const line = JSON.stringify(value)
+      const expected = indexedSampleSchema.safeParse(JSON.parse(line))
+      if (expected.success) assert.deepEqual(parseSample(line, 1, undefined), expected.data)
+      else assert.throws(() => parseSample(line, 1, undefined), { code: 'BAD_MANIFEST' })
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('lines longer and shorter than a batch come whole, and a line over the limit is refused', async () => {
+  const lines = [
+    'a',
+    'ü'.repeat(300_000),
+    '',
+    'b'.repeat(1000),
+    ...Array.from({ length: 5000 }, (_, i) => `漢${i}`),
+  ]
+  for (const step of [100_001, 700_000]) {
+    const read = []
+    for await (const batch of readLineBatches(cut(Buffer.from(lines.join('\n')), step), {
+      maxBytes: 2 ** 20,
+    }))
+      read.push(...batch)
+    assert.deepEqual(read, lines)
+  }
+  const long = async () => {
+    for await (const _ of readLineBatches(cut(Buffer.alloc(2 ** 20, 'x'), 4096), { maxBytes: 2 ** 19 }));
+  }
+  await assert.rejects(long, { code: 'BAD_MANIFEST' })
 })
 
 function* cut(bytes: Buffer, step: number): Generator<Buffer> {

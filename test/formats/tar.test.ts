@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -47,6 +48,21 @@ test('the planned length of a header is its length', () => {
       assert.equal(tarMemberBytes(n, size) % 512, 0)
     }),
   )
+})
+
+test('the bytes of a header never change', () => {
+  const names = [
+    'a.jpg',
+    'ü/漢.jpg',
+    'n'.repeat(100),
+    'ü'.repeat(50),
+    `${'p'.repeat(90)}/${'n'.repeat(80)}`,
+    'é'.repeat(99),
+  ]
+  const digest = createHash('sha256')
+  for (const one of names)
+    for (const size of [0, 7, 511, 4_294_967_296, TAR_MAX_MEMBER]) digest.update(tarHeader(one, size))
+  assert.equal(digest.digest('hex'), '8ab1fe2a8bda17151c0e263476a919981f8e60d7b022211554963baac1426cce')
 })
 
 test('GNU tar extracts long, nested and non-ASCII names as they were', (t) => {

@@ -17,26 +17,35 @@ const PREFIX_BYTES = 155
  * 100 bytes, and no '/' where it can be cut into a prefix of 155 and a name of 100).
  */
 export function tarHeader(name: string, size: number): Buffer {
+  const header = Buffer.allocUnsafe(tarHeaderBytes(name))
+  writeTarHeader(header, 0, name, size)
+  return header
+}
+
+/** Writes `tarHeader(name, size)` into a buffer that has room for it; returns its length. */
+export function writeTarHeader(into: Buffer, at: number, name: string, size: number): number {
   if (!Number.isSafeInteger(size) || size < 0 || size > TAR_MAX_MEMBER) {
     throw new RangeError(`a tar member can't have ${size} bytes`)
+  }
+  if (isShort(name)) {
+    const sum = startBlock(into, at)
+    return endBlock(into, at, { size, sum: sum + sumOf(into, at, into.write(name, at)) })
   }
   const bytes = Buffer.from(name)
   const cut = cutName(bytes)
   if (cut !== undefined)
-    return block(bytes.subarray(cut === 0 ? 0 : cut + 1), bytes.subarray(0, cut), size, '0')
+    return writeBlock(into, at, bytes.subarray(cut + 1), { prefix: bytes.subarray(0, cut), size })
   const record = paxRecord('path', bytes)
-  return Buffer.concat([
-    block(Buffer.from('././@PaxHeader'), Buffer.alloc(0), record.length, 'x'),
-    record,
-    Buffer.alloc(tarPadding(record.length)),
-    block(headOf(bytes), Buffer.alloc(0), size, '0'),
-  ])
+  let end = at + writeBlock(into, at, Buffer.from('././@PaxHeader'), { size: record.length, type: 'x' })
+  end += record.copy(into, end)
+  into.fill(0, end, end + tarPadding(record.length))
+  end += tarPadding(record.length)
+  return end + writeBlock(into, end, headOf(bytes), { size }) - at
 }
 
 /** Length of `tarHeader(name, …)`: planning needs it a million times, the bytes only once. */
 export function tarHeaderBytes(name: string): number {
-  // At most three bytes a UTF-16 unit: short names need no encoding to be measured.
-  if (name.length * 3 <= NAME_BYTES) return TAR_BLOCK
+  if (isShort(name)) return TAR_BLOCK
   const bytes = Buffer.from(name)
   if (cutName(bytes) !== undefined) return TAR_BLOCK
   const record = paxRecord('path', bytes).length
@@ -53,9 +62,13 @@ export function tarMemberBytes(name: string, size: number): number {
   return tarHeaderBytes(name) + size + tarPadding(size)
 }
 
-/** 0: it fits as it is. Else the index of the '/' between prefix and name; undefined: ustar can't hold it. */
+/** At most three bytes a UTF-16 unit: most names need no encoding to be measured. */
+function isShort(name: string): boolean {
+  return name.length * 3 <= NAME_BYTES || (name.length <= NAME_BYTES && Buffer.byteLength(name) <= NAME_BYTES)
+}
+
+/** Of a name over 100 bytes: the index of the '/' between prefix and name; undefined: ustar can't hold it. */
 function cutName(bytes: Buffer): number | undefined {
-  if (bytes.length <= NAME_BYTES) return 0
   // The earliest cut that leaves a name of 100 bytes: the prefix is then the shortest.
   const cut = bytes.indexOf(0x2f, bytes.length - NAME_BYTES - 1)
   return cut > 0 && cut <= PREFIX_BYTES && cut < bytes.length - 1 ? cut : undefined
@@ -76,19 +89,61 @@ function paxRecord(keyword: string, value: Buffer): Buffer {
   return Buffer.concat([Buffer.from(String(length)), rest])
 }
 
-function block(name: Buffer, prefix: Buffer, size: number, type: string): Buffer {
+/** All that is the same in every header of a file; name, size and checksum are still zero. */
+const BLANK = blank()
+/** The checksum is taken with its own field as spaces. */
+const BLANK_SUM = sumOf(BLANK, 0, TAR_BLOCK) + 8 * 0x20
+const FILE_TYPE = 0x30
+
+function blank(): Buffer {
   const header = Buffer.alloc(TAR_BLOCK)
-  name.copy(header, 0)
   header.write('0000644\0' + '0000000\0' + '0000000\0', 100, 'latin1')
-  header.write(`${size.toString(8).padStart(11, '0')}\0${'0'.repeat(11)}\0`, 124, 'latin1')
-  // The checksum is taken with its own field as spaces.
-  header.write(' '.repeat(8), 148, 'latin1')
-  header.write(type, 156, 'latin1')
+  header.write(`${'0'.repeat(11)}\0${'0'.repeat(11)}\0`, 124, 'latin1')
+  header.write('0', 156, 'latin1')
   header.write('ustar\0' + '00', 257, 'latin1')
   header.write('0000000\0' + '0000000\0', 329, 'latin1')
-  prefix.copy(header, 345)
-  let sum = 0
-  for (const byte of header) sum += byte
-  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
   return header
+}
+
+function writeBlock(
+  into: Buffer,
+  at: number,
+  name: Buffer,
+  { prefix, size, type = '0' }: { prefix?: Buffer; size: number; type?: string },
+): number {
+  let sum = startBlock(into, at)
+  sum += sumOf(into, at, name.copy(into, at))
+  if (prefix !== undefined) sum += sumOf(into, at + 345, prefix.copy(into, at + 345))
+  into.write(type, at + 156, 'latin1')
+  sum += (into[at + 156] ?? 0) - FILE_TYPE
+  return endBlock(into, at, { size, sum })
+}
+
+/** Returns the sum of its bytes. */
+function startBlock(into: Buffer, at: number): number {
+  into.set(BLANK, at)
+  return BLANK_SUM
+}
+
+/** `sum`: of all but the size. */
+function endBlock(into: Buffer, at: number, { size, sum }: { size: number; sum: number }): number {
+  let total = sum
+  for (let rest = size, i = at + 134; rest > 0; i--) {
+    const digit = rest % 8
+    into[i] = 0x30 + digit
+    total += digit
+    rest = (rest - digit) / 8
+  }
+  for (let i = at + 153; i >= at + 148; i--) {
+    into[i] = 0x30 + (total & 7)
+    total >>>= 3
+  }
+  into[at + 155] = 0x20
+  return TAR_BLOCK
+}
+
+function sumOf(bytes: Buffer, at: number, length: number): number {
+  let sum = 0
+  for (let i = at; i < at + length; i++) sum += bytes[i] ?? 0
+  return sum
 }
