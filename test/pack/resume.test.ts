@@ -9,7 +9,8 @@ import type { CommandContext } from '../../src/commands/context.ts'
 import { LongshoreError } from '../../src/errors.ts'
 import { SILENT } from '../../src/progress.ts'
 import { localStore } from '../../src/s3/local-store.ts'
-import { type TestServer, withDevServer } from '../support/devserver.ts'
+import { type TestServer, type WithDevServerOptions, withDevServer } from '../support/devserver.ts'
+import { LANE } from '../support/lanes.ts'
 import { type Cleanup, tempDir } from '../support/tmp.ts'
 import {
   assertSame,
@@ -30,7 +31,7 @@ const OBJECTS: Objects = new Map([
 ])
 const OPTIONS = { shardSize: 48 * MIB, shuffle: false } as const
 /** One part at a time, in order. */
-const SLOWLY = { engine: { concurrency: 2, memory: 8 * MIB } }
+const SLOWLY = { engine: { lane: LANE, concurrency: 2, memory: 8 * MIB } }
 
 test('an object larger than a part, and one larger than the shard size, are whole', async (t) => {
   const server = await serve(t)
@@ -232,7 +233,7 @@ let calmRun: { calm: Objects; gets: number } | undefined
 
 /** The bytes of an undisturbed run, and the GETs that it took: made once, since all servers hold the same. */
 async function calmly(t: Cleanup) {
-  const server = await serve(t)
+  const server = await serve(t, { undisturbed: 'its tests count requests' })
   if (calmRun === undefined) {
     const destination = `${server.root}/calm/`
     await packInto(t, { ...places(server), ...OPTIONS, destination }, { server })
@@ -303,8 +304,8 @@ function places(server: TestServer) {
   return { source: `${server.root}/raw/`, destination: `${server.root}/v1/` }
 }
 
-async function serve(t: Cleanup): Promise<TestServer> {
-  const server = await withDevServer(t)
+async function serve(t: Cleanup, options: WithDevServerOptions = {}): Promise<TestServer> {
+  const server = await withDevServer(t, options)
   for (const [key, body] of OBJECTS) server.server.objects.put(server.bucket, `raw/${key}`, body)
   return server
 }

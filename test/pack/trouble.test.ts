@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { LongshoreError } from '../../src/errors.ts'
 import { SILENT } from '../../src/progress.ts'
-import { type TestServer, withDevServer } from '../support/devserver.ts'
+import { type TestServer, type WithDevServerOptions, withDevServer } from '../support/devserver.ts'
 import { type Cleanup, tempDir } from '../support/tmp.ts'
 import {
   assertSame,
@@ -78,7 +78,7 @@ test('with a fault on every fifth request, the same bytes and no open upload', a
 test('stopped at any moment and run again: the same bytes, finished shards kept, no open upload', async (t) => {
   const objects = sampleObjects(30, 70_000)
   objects.set('large.bin', noise(9 * MIB, 9))
-  const server = await serve(t, objects)
+  const server = await serve(t, objects, { undisturbed: 'it stops after a share of the requests' })
   const calm = await packInto(t, { ...places(server), destination: `${server.root}/calm/` }, { server })
   const total = server.server.requests.count()
   const kept: number[] = []
@@ -243,8 +243,8 @@ function places(server: TestServer) {
   return { source: `${server.root}/raw/`, destination: `${server.root}/v1/` }
 }
 
-async function serve(t: Cleanup, objects: Objects): Promise<TestServer> {
-  const server = await withDevServer(t)
+async function serve(t: Cleanup, objects: Objects, options: WithDevServerOptions = {}): Promise<TestServer> {
+  const server = await withDevServer(t, options)
   for (const [key, body] of objects) server.server.objects.put(server.bucket, `raw/${key}`, body)
   return server
 }

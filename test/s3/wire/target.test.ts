@@ -65,7 +65,7 @@ async function ask(target: WireTarget, head: string, body: Uint8Array = new Uint
 
 for (const secure of [false, true]) {
   test(`a server takes what the signer makes of the target, over ${secure ? 'https' : 'http'}`, async (t) => {
-    const dev = await withDevServer(t, { tls: secure })
+    const dev = await withDevServer(t, { tls: secure, undisturbed: 'it asks without retries' })
     const odd = "a b/+%~!*'()//é/🎉/k"
     dev.seed({ [odd]: 'some bytes', plain: 'other bytes' })
     const store = await dev.openStore()
@@ -226,7 +226,7 @@ test('after a refusal of expired credentials, mended by the SDK lane, the target
     secretAccessKey: 'secret',
     sessionToken: `token${n}`,
   }))
-  const dev = await withDevServer(t, { credentials })
+  const dev = await withDevServer(t, { credentials, undisturbed: 'it asks without retries' })
   dev.seed({ k: 'bytes' })
   const profile = profileOf(t, { seconds: 3600 })
   const store = await storeOf(t, { ...dev.settings, profile }, { env: { AWS_REGION: 'us-east-1' } })
@@ -278,7 +278,7 @@ test('after a refusal of the clock, mended by the SDK lane, the target has the o
 })
 
 test('a bucket that is found in another region is reached there', async (t) => {
-  const dev = await withDevServer(t, { region: 'eu-central-7' })
+  const dev = await withDevServer(t, { region: 'eu-central-7', undisturbed: 'it asks without retries' })
   dev.seed({ k: 'bytes' })
   const store = await dev.openStore()
   assert.equal((await wireOf(store)).region, 'us-east-1')
@@ -289,7 +289,7 @@ test('a bucket that is found in another region is reached there', async (t) => {
 })
 
 test('a store that refused checksum headers gets none by wire either, and its parts are hashed', async (t) => {
-  const dev = await withDevServer(t, { tls: true })
+  const dev = await withDevServer(t, { tls: true, undisturbed: 'it asks without retries' })
   dev.server.faults.add({ do: { kind: 'no-checksums' } })
   const store = await dev.openStore()
   assert.equal((await wireOf(store)).noChecksums, false)
