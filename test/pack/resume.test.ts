@@ -56,7 +56,7 @@ test('cut off after some parts, the rerun fetches the rest only and ends with th
 
 test('parts of several blocks are kept too, by the sums that were written down with them', async (t) => {
   const { server, calm } = await calmly(t)
-  const context = { partSize: 16 * MIB, engine: { concurrency: 2, memory: 16 * MIB } }
+  const context = { partSize: 16 * MIB, engine: { lane: LANE, concurrency: 2, memory: 16 * MIB } }
   await cutAfter(t, server, 1, context)
   const report = await again(t, server, context)
   assert.equal(report.keptParts, 1)
