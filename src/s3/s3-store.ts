@@ -1,5 +1,6 @@
 import { listS3 } from './list-s3.ts'
 import { getS3, getS3Document, headS3 } from './s3-read.ts'
+import { putStreamS3 } from './s3-stream.ts'
 import {
   abortS3Upload,
   completeS3Upload,
@@ -8,7 +9,7 @@ import {
   listS3Uploads,
   putS3Part,
 } from './s3-upload.ts'
-import { putS3, putStreamS3, removeS3 } from './s3-write.ts'
+import { putS3, removeS3 } from './s3-write.ts'
 import { openSession, type SessionOptions } from './send.ts'
 import type { S3Settings } from './settings.ts'
 import type { ObjectStore } from './store.ts'

@@ -1,5 +1,4 @@
-import type { Readable } from 'node:stream'
-import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3'
+import type { PutObjectCommandInput } from '@aws-sdk/client-s3'
 import { crc32, crcBase64 } from '../checksum/crc32.ts'
 import { LongshoreError } from '../errors.ts'
 import type { Failure } from './failure.ts'
@@ -15,9 +14,6 @@ const DELETE_BATCH = 1000
 const DELETE_ROUNDS = 4
 /** Size of the pieces that a taken key is compared by. */
 const COMPARE_BYTES = 1024 * 1024
-/** lib-storage holds four of these. A stream of unknown length may grow to 156 GiB in 10,000 parts. */
-const STREAM_PART_BYTES = 16 * 1024 * 1024
-
 export async function putS3(
   session: Session,
   request: PutRequest,
@@ -54,42 +50,6 @@ export async function putS3(
     // Only after a lost answer can the object there be our own.
     if (!call.ambiguous) return { status: 'exists' }
     return (await outcomeAt(session, request, options)) ?? { status: 'exists' }
-  }
-}
-
-export async function putStreamS3(
-  session: Session,
-  key: string,
-  body: Readable,
-  options: CallOptions = {},
-): Promise<WriteOutcome> {
-  const { Upload } = await import('@aws-sdk/lib-storage')
-  const upload = new Upload({
-    client: await retryingClient(session, key, options),
-    params: {
-      ...writeInput(session),
-      Key: key,
-      Body: body,
-      ...(session.learned.noChecksums ? {} : { ChecksumAlgorithm: 'CRC32' as const }),
-    },
-    partSize: STREAM_PART_BYTES,
-    queueSize: 4,
-  })
-  const onAbort = () => void upload.abort().catch(() => {})
-  options.signal?.addEventListener('abort', onAbort, { once: true })
-  try {
-    options.signal?.throwIfAborted()
-    const { ETag } = await upload.done()
-    return { status: 'written', etag: ETag ?? '' }
-  } catch (error) {
-    options.signal?.throwIfAborted()
-    if (error instanceof LongshoreError) throw error
-    const path = `${session.url}/${key}`
-    const why = error instanceof Error ? error.message : String(error)
-    throw new LongshoreError('LOCAL_IO', `${path}: the stream for it broke: ${why}`, { path, cause: error })
-  } finally {
-    options.signal?.removeEventListener('abort', onAbort)
-    body.destroy()
   }
 }
 
@@ -161,15 +121,6 @@ async function outcomeAt(
     if (Buffer.compare(into, mine) !== 0) return { status: 'exists' }
   }
   return { status: 'written', etag: info.etag }
-}
-
-/** lib-storage asks the client it was given for each request: each goes through our own retry. */
-async function retryingClient(session: Session, key: string, options: CallOptions): Promise<S3Client> {
-  const send = (command: Parameters<S3Client['send']>[0]) =>
-    session.send({ ...options, kind: 'PART', key }, (client, sendOptions) =>
-      client.send(command, sendOptions),
-    )
-  return Object.create(session.client(), { send: { value: send } })
 }
 
 function conditionInput(condition: PutRequest['condition']): { IfNoneMatch?: string; IfMatch?: string } {
