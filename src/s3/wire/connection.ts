@@ -76,16 +76,7 @@ export class Connection {
     this.socket = dialler.open(dial.address, {
       // Asked for right after each callback: what an answer's last byte changes must be changed within it.
       buffer: () => this.place(),
-      callback: (count) => {
-        // Node would call it again, for ever, after a throw.
-        try {
-          const wrong = this.receive(count)
-          if (wrong !== undefined) this.end(wrong)
-        } catch (error) {
-          this.end(error)
-        }
-        return true
-      },
+      callback: (count) => this.take(count),
     })
     exchange.carrier = this
     this.socket.on(dialler.openedBy, () => {
@@ -161,12 +152,30 @@ export class Connection {
     }
   }
 
+  /** Total, like take(): node would call it again, for ever, after a throw. */
   private place(): Uint8Array {
     const { scratch } = this.owner
-    if (this.phase === 'body' && this.exchange !== undefined) {
-      return this.exchange.ask.into.subarray(this.got, this.got + this.owed)
+    const { phase, got, owed } = this
+    try {
+      if (phase === 'body' && this.exchange !== undefined) {
+        return this.exchange.ask.into.subarray(got, got + owed)
+      }
+      if (phase === 'drain') return scratch.subarray(0, Math.min(owed, scratch.length))
+    } catch (error) {
+      // The memory was taken away, by a transfer to another thread.
+      this.end(error)
     }
-    return this.phase === 'drain' ? scratch.subarray(0, Math.min(this.owed, scratch.length)) : scratch
+    return scratch
+  }
+
+  private take(count: number): boolean {
+    try {
+      const wrong = this.receive(count)
+      if (wrong !== undefined) this.end(wrong)
+    } catch (error) {
+      this.end(error)
+    }
+    return true
   }
 
   /** What the connection must be ended for. */
