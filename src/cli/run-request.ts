@@ -4,6 +4,7 @@ import { S3_DEFAULTS } from '../s3/settings.ts'
 import { loadConfig } from './config.ts'
 import { errorText, reportError } from './error-report.ts'
 import { GLOBALS, type GlobalValues } from './global-options.ts'
+import { readLane } from './lane.ts'
 import { createLog, type Log } from './log.ts'
 import { DEFINITIONS, type Request } from './program.ts'
 import { createDisplay, type Display } from './progress.ts'
@@ -64,7 +65,12 @@ export async function runRequest(request: Request, argv: readonly string[]): Pro
       signal: signals.signal,
       progress: display,
       s3: settingsOf(globals),
-      engine: { concurrency: globals.concurrency, memory: globals.memory, bwlimit: globals.bwlimit },
+      engine: {
+        concurrency: globals.concurrency,
+        memory: globals.memory,
+        bwlimit: globals.bwlimit,
+        lane: readLane(env),
+      },
       partSize: globals.partSize,
       dryRun: globals.dryRun,
       env,
