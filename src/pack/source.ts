@@ -26,7 +26,7 @@ export async function* listSource(
   options: { prefix: string; signal: AbortSignal },
 ): AsyncGenerator<SourcePage> {
   const { prefix, signal } = options
-  for await (const page of store.listPages({ prefix, signal })) {
+  for await (const page of store.listPages({ prefix, signal, anyOrder: true })) {
     yield {
       objects: page.objects.map(({ key, size, etag, storageClass }) => {
         return { rel: key.slice(prefix.length), size, etag, storageClass }

@@ -41,7 +41,7 @@ export function countRequest(context: Pick<SourceContext, 'requests'>): (kind: s
 
 const SHOWN = 5
 
-/** Every object of the source, in the server's own order; what a local folder holds that can't be one is warned of. */
+/** Every object of the source, in any order; what a local folder holds that can't be one is warned of. */
 export async function* listSource(source: Source, context: SourceContext): AsyncGenerator<ListedObject> {
   const skipped: string[] = []
   let count = 0
@@ -49,6 +49,7 @@ export async function* listSource(source: Source, context: SourceContext): Async
   const pages = source.store.listPages({
     prefix: source.prefix,
     signal,
+    anyOrder: true,
     onRequest: countRequest(context),
     onRetry: (retry) => onRetry(retry.reason),
   })

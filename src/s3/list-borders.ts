@@ -17,10 +17,14 @@ export function inOrder(before: string, after: string, folders: boolean): boolea
   return folders && compareKeys(before.replaceAll('/', '\0'), after.replaceAll('/', '\0')) < 0
 }
 
+/** StartAfter the very name of a folder means after all that is in it (SeaweedFS): no border may be one. */
+const NO_FOLDER = '~~~~'
+
 /**
  * A key somewhere in the middle of what is left of a range, by what its last page looked like: the letters in use
  * where its keys differ, and how far they differ. Only a guess: a range without keys there costs one request.
- * Made of letters beyond '/' only, below `fixed`, so that both orders have the same keys on both sides of it.
+ * Unless `certain`, it has no '/' from `fixed` on. Then both orders have the same keys of the range on its two sides:
+ * where a key has a '/' and the border a lesser letter, the last key that was read has that letter too, and is after it.
  * undefined: there is nothing to guess by.
  */
 export function guessBorder(about: {
@@ -42,8 +46,9 @@ export function guessBorder(about: {
     letters.filter((one) => one > letter && (below === undefined || one < below))
   const border = (at: number, choice: readonly string[]): string | undefined => {
     const letter = choice[choice.length >> 1]
-    const head = last.slice(0, at)
-    return letter === undefined || (!certain && /[\0-/]/.test(head.slice(fixed))) ? undefined : head + letter
+    if (letter === undefined) return undefined
+    const found = last.slice(0, at) + letter
+    return certain ? found : found.includes('/', fixed) ? undefined : found + NO_FOLDER
   }
   if (until === undefined) {
     // The last letter that the whole page has in common counts pages; the one before it, tens of them.

@@ -39,8 +39,8 @@ type Task = (page: FetchedPage) => ListedObject[]
  * come and is beyond it, so a server that does not know StartAfter costs one request and is listed in turn.
  *
  * Borders need an order. With a server that lists by bytes (AWS; others are asked one question that tells) any
- * border will do: names of sub-folders first, guesses afterwards. Else only borders on whose two sides the order
- * of bytes and that of folder trees have the same keys. Pages in no order (Express): one after the other.
+ * border will do: names of sub-folders first, guesses afterwards. Else only borders that part the keys alike in the
+ * order of bytes and in that of a tree of folders. Pages in no order (Express): one after the other.
  * Two pages are read in turn first: a short listing costs no request more.
  */
 export async function* listParallel(

@@ -1,0 +1,325 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { LongshoreError } from '../../src/errors.ts'
+import { compareKeys } from '../../src/s3/list-borders.ts'
+import { listParallel, type ParallelOptions } from '../../src/s3/list-parallel.ts'
+import type { FetchedPage, PageRequest } from '../../src/s3/list-s3.ts'
+
+type Order = 'bytes' | 'folders' | 'hash'
+
+interface Model {
+  keys: Set<string>
+  order: Order
+  ignoresStartAfter: boolean
+  /** Keys come and go while it is listed. */
+  changes: boolean
+  pageSize: number
+  requests: number
+  inFlight: number
+  peak: number
+  /** Waits, changes keys, or fails a request. */
+  turn: (request: PageRequest) => Promise<void>
+}
+
+const tree = (key: string) => key.replaceAll('/', '\0')
+const hashed = (key: string) => {
+  let hash = 0
+  for (const letter of key) hash = (Math.imul(hash, 31) + letter.charCodeAt(0)) >>> 0
+  return hash
+}
+const compares: Record<Order, (a: string, b: string) => number> = {
+  bytes: compareKeys,
+  folders: (a, b) => compareKeys(tree(a), tree(b)),
+  hash: (a, b) => hashed(a) - hashed(b) || compareKeys(a, b),
+}
+
+function model(keys: Iterable<string>, changed: Partial<Model> = {}): Model {
+  const base = {
+    order: 'bytes' as const,
+    ignoresStartAfter: false,
+    changes: false,
+    pageSize: 10,
+    turn: async () => {},
+  }
+  return { keys: new Set(keys), requests: 0, inFlight: 0, peak: 0, ...base, ...changed }
+}
+
+/** What a server would answer, by its own order, of what is there when the request arrives. */
+async function answer(server: Model, request: PageRequest): Promise<FetchedPage> {
+  server.requests++
+  server.peak = Math.max(server.peak, ++server.inFlight)
+  try {
+    request.signal?.throwIfAborted()
+    request.onRequest?.('LIST')
+    await server.turn(request)
+    request.signal?.throwIfAborted()
+  } finally {
+    server.inFlight--
+  }
+  const { prefix, delimiter, startAfter, token, maxKeys = server.pageSize } = request
+  const compare = compares[server.order]
+  const after = token ?? (server.ignoresStartAfter ? undefined : startAfter)
+  const sorted = delimiter === undefined ? inOrderOf(server) : levelOf(server, prefix, compare)
+  let from = 0
+  for (let to = sorted.length; after !== undefined && from < to; ) {
+    const middle = (from + to) >> 1
+    if (compare(sorted[middle] ?? '', after) > 0) to = middle
+    else from = middle + 1
+  }
+  const page: string[] = []
+  for (; from < sorted.length && page.length <= maxKeys; from++) {
+    const name = sorted[from] ?? ''
+    // As SeaweedFS has it: after a folder's name comes what is after the folder.
+    const skipped = server.order === 'folders' && token === undefined && name.startsWith(`${after}/`)
+    if (name.startsWith(prefix) && !skipped) page.push(name)
+  }
+  const more = page.length > maxKeys
+  if (more) page.pop()
+  const isFolder = (name: string) => delimiter !== undefined && name.indexOf('/', prefix.length) !== -1
+  return {
+    objects: page.filter((n) => !isFolder(n)).map((key) => ({ key, size: 1, etag: '', modified: 0 })),
+    folders: page.filter(isFolder),
+    next: more ? page.at(-1) : undefined,
+  }
+}
+
+const sortedKeys = new WeakMap<Model, string[]>()
+
+function inOrderOf(server: Model): string[] {
+  const known = sortedKeys.get(server)
+  if (known !== undefined && !server.changes) return known
+  const keys = [...server.keys].sort(compares[server.order])
+  sortedKeys.set(server, keys)
+  return keys
+}
+
+function levelOf(server: Model, prefix: string, compare: (a: string, b: string) => number): string[] {
+  const names = new Set<string>()
+  for (const key of server.keys) {
+    const cut = key.startsWith(prefix) ? key.indexOf('/', prefix.length) : -1
+    names.add(cut === -1 ? key : key.slice(0, cut + 1))
+  }
+  return [...names].sort(compare)
+}
+
+async function list(server: Model, options: Partial<ParallelOptions> = {}): Promise<string[]> {
+  const found: string[] = []
+  const pages = listParallel((request) => answer(server, request), {
+    prefix: '',
+    ordered: false,
+    refuse: (why) => new LongshoreError('SERVER', why),
+    ...options,
+  })
+  for await (const page of pages) found.push(...page.objects.map(({ key }) => key))
+  assert.equal(server.inFlight, 0)
+  return found
+}
+
+/** Answers overtake each other, differently with each seed. */
+function jumble(seed: number): () => Promise<void> {
+  let state = seed | 1
+  return async () => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0
+    for (let i = state % 7; i > 0; i--) await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+const numbers = (count: number, name: (i: number) => string) =>
+  Array.from({ length: count }, (_, i) => name(i))
+const pad = (i: number, width = 6) => String(i).padStart(width, '0')
+const shapes: Record<string, string[]> = {
+  'a flat folder': numbers(3000, (i) => `p/img${pad(i)}.jpg`),
+  'random names': numbers(3000, (i) => `p/${hashed(`x${i}`).toString(16).padStart(8, '0')}-${i}`),
+  'a folder a class': numbers(3000, (i) => `p/train/n${pad(i - (i % 60))}/n${pad(i)}.jpg`),
+  'a folder a sample': numbers(3000, (i) => `p/s${pad(i >> 1)}/${i & 1 ? 'a' : 'b'}.jpg`),
+  'folders by number': numbers(3000, (i) => `p/${i >> 2}/${i & 3}.jpg`).sort(),
+  'a folder beside names that begin like it': numbers(3000, (i) => `p/x${i % 3 ? '-' : '/'}${pad(i)}`),
+  'folders beside files': numbers(
+    3000,
+    (i) => `p/x${pad(i >> 4, 4)}${['/a', '-b', '.c', '0d', '/e/f', 'é'][i % 6]}${i}`,
+  ),
+}
+
+for (const [shape, keys] of Object.entries(shapes)) {
+  test(`${shape}: each key once, with many requests on their way and few for nothing`, async () => {
+    const server = model(keys, { turn: jumble(7), pageSize: 20 })
+    const found = await list(server, { prefix: 'p/', ordered: true })
+    assert.deepEqual(found.sort(), [...keys].sort())
+    assert.ok(server.peak > 4 && server.peak <= 16, `${server.peak} at once`)
+    assert.ok(server.requests < 1.6 * (keys.length / 20), `${server.requests} requests`)
+  })
+}
+
+const key = fc
+  .array(
+    fc.constantFrom(
+      'a',
+      'b',
+      'A',
+      '0',
+      '1',
+      '2',
+      '9',
+      '-',
+      '.',
+      '/',
+      '~',
+      ' ',
+      'é',
+      '𝄞',
+      '\ue000',
+      'img',
+      'x/',
+    ),
+    {
+      minLength: 1,
+      maxLength: 7,
+    },
+  )
+  .map((parts) => parts.join(''))
+
+for (const order of ['bytes', 'folders', 'hash'] as const) {
+  test(`whatever the keys are, each comes once (a server that lists by ${order})`, async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.uniqueArray(key, { maxLength: 400, minLength: 40, size: 'max' }),
+        fc.constantFrom(...Object.values(shapes)),
+        fc.nat(300),
+        fc.boolean(),
+        fc.nat(),
+        async (names, shape, some, ignoresStartAfter, seed) => {
+          const keys = [...names, ...shape.slice(0, some)]
+          const server = model(keys, { order, ignoresStartAfter, pageSize: 4, turn: jumble(seed) })
+          const found = await list(server, { ordered: order === 'bytes' && seed % 2 === 0 })
+          assert.deepEqual(found.sort(), [...new Set(keys)].sort())
+        },
+      ),
+      { numRuns: 60 },
+    )
+  })
+}
+
+test('with writers at work a key that stays is listed once, and none twice', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...Object.values(shapes)),
+      fc.constantFrom<Order>('bytes', 'folders'),
+      fc.nat(),
+      async (shape, order, seed) => {
+        const keys = shape.slice(0, 300)
+        const wait = jumble(seed)
+        const gone = new Set<string>()
+        let count = seed
+        const server = model(keys, { order, pageSize: 5, changes: true })
+        server.turn = async () => {
+          await wait()
+          for (let i = 0; i < 5; i++) {
+            count = (Math.imul(count | 1, 48271) + 11) >>> 0
+            const near = keys[count % keys.length] ?? ''
+            if (count & 64) server.keys.add(`${near}${count & 128 ? '-new' : '/new'}`)
+            else if (server.keys.delete(near)) gone.add(near)
+          }
+        }
+        const found = await list(server, { prefix: 'p/' })
+        assert.equal(new Set(found).size, found.length, 'one came twice')
+        const there = new Set(found)
+        for (const one of keys) assert.ok(gone.has(one) || there.has(one), `${one} is lost`)
+      },
+    ),
+    { numRuns: 15 },
+  )
+})
+
+test('a flat folder is divided on a server whose order is not known', async () => {
+  for (const order of ['bytes', 'folders'] as const) {
+    const keys = numbers(3000, (i) => `p/img-${pad(i)}.jpg`)
+    const server = model(keys, { order, turn: jumble(7), pageSize: 20 })
+    assert.deepEqual((await list(server, { prefix: 'p/' })).sort(), keys)
+    assert.ok(server.peak > 4, `${server.peak} at once`)
+  }
+})
+
+test('up to two pages cost no request more than in turn, and few more pages few more', async () => {
+  for (const [keys, most] of [
+    [0, 1],
+    [10, 1],
+    [20, 2],
+    [40, 7],
+    [100, 18],
+  ] as const) {
+    const server = model(numbers(keys, (i) => `k${pad(i)}`))
+    assert.equal((await list(server, { ordered: true })).length, keys)
+    assert.ok(server.requests <= most, `${keys} keys: ${server.requests} requests`)
+  }
+})
+
+test('pages in no order are asked for one after the other', async () => {
+  const server = model(shapes['a folder a class'] ?? [], { order: 'hash', turn: jumble(3), pageSize: 100 })
+  assert.equal((await list(server)).length, 3000)
+  assert.equal(server.requests, 30)
+  assert.equal(server.peak, 1)
+})
+
+test('a page that fails ends the listing, and no request is left on its way', async () => {
+  let requests = 0
+  const server = model(shapes['random names'] ?? [], {
+    turn: async (request) => {
+      await new Promise((resolve) => setImmediate(resolve))
+      if (++requests > 60 && request.token !== undefined) throw new LongshoreError('THROTTLED', 'enough')
+    },
+  })
+  await assert.rejects(list(server, { ordered: true }), { code: 'THROTTLED' })
+  assert.equal(server.inFlight, 0)
+})
+
+test('what only helps to divide may fail: the listing is whole', async () => {
+  for (const shape of Object.values(shapes)) {
+    const server = model(shape, {
+      pageSize: 50,
+      turn: async (request) => {
+        if (request.startAfter !== undefined) throw new LongshoreError('ACCESS_DENIED', 'not that')
+      },
+    })
+    assert.equal((await list(server)).length, 3000)
+  }
+})
+
+test('an abort, and a reader that leaves, end every request', async () => {
+  const abort = new AbortController()
+  let requests = 0
+  const server = model(shapes['random names'] ?? [], {
+    turn: (request) =>
+      new Promise((resolve, reject) => {
+        if (++requests === 50) abort.abort(new Error('stop'))
+        if (request.signal?.aborted) return reject(request.signal.reason)
+        const onAbort = () => reject(request.signal?.reason)
+        request.signal?.addEventListener('abort', onAbort, { once: true })
+        setImmediate(() => {
+          request.signal?.removeEventListener('abort', onAbort)
+          resolve()
+        })
+      }),
+  })
+  await assert.rejects(list(server, { ordered: true, signal: abort.signal }), { message: 'stop' })
+  const early = model(shapes['random names'] ?? [], { turn: jumble(5) })
+  let pages = 0
+  for await (const _page of listParallel((request) => answer(early, request), {
+    prefix: '',
+    ordered: true,
+    refuse: (why) => new LongshoreError('SERVER', why),
+  }))
+    if (++pages === 30) break
+  assert.equal(early.inFlight, 0)
+})
+
+test('a server that asks for less gets fewer requests at once', async () => {
+  const server = model(shapes['random names'] ?? [], {
+    turn: async (request) => {
+      request.onRetry?.({ reason: '503', slowDown: true })
+      await new Promise((resolve) => setImmediate(resolve))
+    },
+  })
+  assert.equal((await list(server, { ordered: true })).length, 3000)
+  assert.ok(server.peak <= 2, `${server.peak} at once`)
+})
