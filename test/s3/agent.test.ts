@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import type { Agent } from 'node:http'
+import https from 'node:https'
+import { syncBuiltinESMExports } from 'node:module'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import tls from 'node:tls'
+import { makeCertificate } from '../../src/devserver/certificate.ts'
+import { openAgents } from '../../src/s3/agent.ts'
+import { tempDir } from '../support/tmp.ts'
+
+test('The authorities of a bundle are parsed once, not again for every new connection', async (t) => {
+  const { cert, key } = makeCertificate()
+  const caBundle = join(tempDir(t), 'ca.pem')
+  writeFileSync(caBundle, cert)
+  const server = https.createServer({ cert, key }, (_, answer) => answer.end('ok')).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => server.close())
+  const url = new URL(`https://127.0.0.1:${(server.address() as AddressInfo).port}`)
+
+  const parsing = t.mock.method(tls, 'createSecureContext')
+  syncBuiltinESMExports()
+  t.after(() => {
+    parsing.mock.restore()
+    syncBuiltinESMExports()
+  })
+  const agents = openAgents({ env: {}, caBundle, noVerifySsl: false, timeoutMs: 5000 })
+  t.after(() => agents.close())
+  let connections = 0
+  server.on('secureConnection', () => connections++)
+  const { agent } = agents.routeTo(url)
+  await Promise.all(Array.from({ length: 3 }, () => get(url, agent)))
+
+  assert.equal(connections, 3)
+  assert.equal(parsing.mock.callCount(), 1)
+})
+
+test('A server whose certificate is in no bundle is refused', async (t) => {
+  const { cert, key } = makeCertificate()
+  const caBundle = join(tempDir(t), 'ca.pem')
+  writeFileSync(caBundle, makeCertificate().cert)
+  const server = https.createServer({ cert, key }, (_, answer) => answer.end('ok')).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => server.close())
+  const url = new URL(`https://127.0.0.1:${(server.address() as AddressInfo).port}`)
+
+  const agents = openAgents({ env: {}, caBundle, noVerifySsl: false, timeoutMs: 5000 })
+  t.after(() => agents.close())
+  await assert.rejects(get(url, agents.routeTo(url).agent), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' })
+})
+
+async function get(url: URL, agent: Agent): Promise<void> {
+  const call = https.get(url, { agent })
+  const [answer] = await once(call, 'response')
+  answer.resume()
+  await once(answer, 'end')
+}
