@@ -1,14 +1,8 @@
 import { listS3 } from './list-s3.ts'
+import { listS3Uploads } from './list-uploads.ts'
 import { getS3, getS3Document, headS3 } from './s3-read.ts'
 import { putStreamS3 } from './s3-stream.ts'
-import {
-  abortS3Upload,
-  completeS3Upload,
-  createS3Upload,
-  listS3Parts,
-  listS3Uploads,
-  putS3Part,
-} from './s3-upload.ts'
+import { abortS3Upload, completeS3Upload, createS3Upload, listS3Parts, putS3Part } from './s3-upload.ts'
 import { putS3, removeS3 } from './s3-write.ts'
 import { openSession, type SessionOptions } from './send.ts'
 import type { S3Settings } from './settings.ts'

@@ -8,7 +8,6 @@ import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
-  ListMultipartUploadsCommand,
   ListPartsCommand,
   UploadPartCommand,
 } from './sdk.ts'
@@ -17,7 +16,6 @@ import type {
   CallOptions,
   CompleteRequest,
   ObjectInfo,
-  OpenUpload,
   PartRequest,
   UploadedPart,
   WriteOutcome,
@@ -170,31 +168,6 @@ export async function listS3Parts(
   return parts
 }
 
-export async function* listS3Uploads(
-  session: Session,
-  prefix: string,
-  options: CallOptions = {},
-): AsyncGenerator<OpenUpload, void, undefined> {
-  let from: { KeyMarker?: string; UploadIdMarker?: string } | undefined
-  do {
-    const page = await session.send({ ...options, kind: 'LISTUPLOADS', key: prefix }, (client, send) =>
-      client.send(
-        new ListMultipartUploadsCommand({ ...commonInput(session), Prefix: prefix, ...from }),
-        send,
-      ),
-    )
-    for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
-      if (Key?.startsWith(prefix) && UploadId) {
-        yield { key: Key, uploadId: UploadId, initiated: Initiated?.getTime() ?? 0 }
-      }
-    }
-    const { NextKeyMarker, NextUploadIdMarker } = page
-    const stuck = NextKeyMarker === from?.KeyMarker && NextUploadIdMarker === from?.UploadIdMarker
-    if (!page.IsTruncated || NextKeyMarker === undefined || stuck) return
-    from = { KeyMarker: NextKeyMarker, ...(NextUploadIdMarker ? { UploadIdMarker: NextUploadIdMarker } : {}) }
-  } while (from !== undefined)
-}
-
 function partInput(
   session: Session,
   part: UploadedPart,
@@ -243,7 +216,8 @@ function decodeCrc(text: string | undefined): number | undefined {
   return bytes.length === 4 ? bytes.readUInt32BE() : undefined
 }
 
-function odd(session: Session, key: string, why: string): LongshoreError {
+/** An answer that no S3 server gives. */
+export function odd(session: Session, key: string, why: string): LongshoreError {
   const path = `${session.url}/${key}`
   return new LongshoreError('SERVER', `${path}: ${why}`, { path, hint: 'is this an S3 server?' })
 }
