@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { python, versitygw } from '../test/interop/support/tools.ts'
+import { python, VERSITYGW, versitygw } from '../test/interop/support/tools.ts'
 import type { Target } from './types.ts'
 
 const run = promisify(execFile)
@@ -29,7 +29,8 @@ export async function installPeers({ server }: { server: boolean }): Promise<Pee
   }
   if (!server) return { python: interpreter, s5cmd, rclone, versions }
   const gateway = await versitygw()
-  versions.versitygw = await versionOf(gateway, ['--version'])
+  // Built from source it knows no version of its own.
+  versions.versitygw = VERSITYGW.split('@v')[1] ?? 'unknown'
   return { python: interpreter, s5cmd, rclone, versitygw: gateway, versions }
 }
 
@@ -38,10 +39,12 @@ async function versionOf(command: string, args: string[]): Promise<string> {
   return /\d+\.\d+(\.\d+)?/.exec(stdout)?.[0] ?? 'unknown'
 }
 
+/** Quiet but for errors, and what a listing prints (which is a message of level info to it). */
 export function s5cmd(peers: Peers, target: Target, args: string[], workers?: string): string[] {
   const endpoint = target.endpointUrl === undefined ? [] : ['--endpoint-url', target.endpointUrl]
   const width = workers === undefined ? [] : ['--numworkers', workers]
-  return [peers.s5cmd, '--log', 'error', ...endpoint, ...width, ...args]
+  const level = args[0] === 'ls' ? 'info' : 'error'
+  return [peers.s5cmd, '--log', level, ...endpoint, ...width, ...args]
 }
 
 export function rclone(peers: Peers, target: Target, args: string[]): string[] {

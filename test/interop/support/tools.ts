@@ -16,7 +16,7 @@ const PYTHON_PACKAGES = {
 } as const
 
 /** Pinned: a newer server is a change to look at, not a surprise in CI. */
-const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'
+export const VERSITYGW = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'
 
 export type PythonTool = keyof typeof PYTHON_PACKAGES
 
