@@ -79,6 +79,7 @@ export async function getS3(
   for (let again = false; ; again = true) {
     const call = { ...options, kind: 'GET', key }
     const got = await session.send(call, (client, send) => sendGet(client, input, send), sink)
+    if (etag !== '' && !got.ETag) throw badAnswer(session, key, 'no ETag: is it what was listed?')
     if (etag !== '' && bare(got.ETag ?? '') !== bare(etag)) throw changed(session, key)
     const check = whole ? verifyBytes(into, checksumsOf(got)) : 'size'
     if (check !== undefined) return { etag: got.ETag ?? '', check }

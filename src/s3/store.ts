@@ -121,7 +121,7 @@ export interface GetRequest {
   offset: number
   /** Size of the whole object, as listed: a different total is SOURCE_CHANGED. */
   size: number
-  /** '' : not checked. */
+  /** '' : not checked. Else an answer with another one is SOURCE_CHANGED, an answer without any is SERVER. */
   etag: string
   versionId?: string | undefined
 }

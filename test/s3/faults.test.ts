@@ -301,3 +301,18 @@ function portOf(server: net.Server): number {
   const address = server.address()
   return typeof address === 'object' && address !== null ? address.port : 0
 }
+
+test('an answer without an ETag confirms nothing: it is neither the listed object nor a changed one', async (t) => {
+  const { store, faults, dev } = await bucket(t)
+  dev.seed({ k: 'bytes' })
+  const etag = (await store.head('k'))?.etag ?? ''
+  faults.add({ match: { operation: 'GetObject' }, do: { kind: 'header', name: 'ETag' } })
+  const into = Buffer.alloc(5)
+  await assert.rejects(store.getInto({ key: 'k', offset: 0, size: 5, etag }, into), {
+    code: 'SERVER',
+    path: 's3://test/k',
+    message: /no ETag/,
+  })
+  const got = await store.getInto({ key: 'k', offset: 0, size: 5, etag: '' }, into)
+  assert.deepEqual([got.etag, into.toString()], ['', 'bytes'])
+})
