@@ -1,14 +1,22 @@
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { isLongshoreError, LongshoreError } from '../errors.ts'
 import type { Amount } from '../fs/amount.ts'
 import { diskError } from '../fs/disk-error.ts'
-import { type Modes, makeFolder } from '../fs/make-folder.ts'
+import type { Modes } from '../fs/make-folder.ts'
 import type { Progress } from '../progress.ts'
 import type { ObjectStore } from '../s3/store.ts'
-import { BLOCK_BYTES, type Engine, type Transfer, type TransferDone } from '../transfer/types.ts'
+import {
+  BLOCK_BYTES,
+  type Engine,
+  type ObjectPiece,
+  type Transfer,
+  type TransferDone,
+} from '../transfer/types.ts'
 import type { FileEntry } from './entry.ts'
+import { createFolderMaker } from './folder-maker.ts'
 import { type LargeFile, openLargeFile } from './large-file.ts'
 import { blocksOf, type Range } from './plan-ranges.ts'
+import { countCheck, countFile, type FetchTotals, noTotals } from './totals.ts'
 
 export interface FetchOptions {
   engine: Engine
@@ -16,7 +24,7 @@ export interface FetchOptions {
   prefix: string
   /** Of the source, for messages; ends in '/'. */
   url: string
-  /** The version's folder: files appear in it only whole. */
+  /** The version's folder: files appear in it only whole. Absolute. */
   root: string
   /** Temporary files and journals of this version, on the same filesystem. Both exist. */
   staging: string
@@ -27,12 +35,11 @@ export interface FetchOptions {
   /** Modes of what is made in it. */
   modes: Modes
   verify: 'checksum' | 'size' | 'none'
-  /** Puts it there without a fetch (it is there already, or an older version has it); undefined: it must be fetched. */
-  reuse: (
-    entry: FileEntry,
-    final: string,
-    ensureFolder: (path: string) => Promise<void>,
-  ) => Promise<'kept' | 'linked' | undefined>
+  /**
+   * Puts it there without a fetch (it is there already, or an older version has it); undefined: it must be fetched.
+   * Absent: nothing is there, and nobody is asked a million times.
+   */
+  reuse?: Reuse | undefined
   /** CRC-32 of each 8 MiB block of a large file, where known. */
   blocks?: ((entry: FileEntry) => Promise<readonly number[] | undefined>) | undefined
   /** Told of each range whose bytes are in `temp` and checked, those of an earlier run included. */
@@ -43,45 +50,41 @@ export interface FetchOptions {
   signal: AbortSignal
 }
 
-export interface FetchTotals {
-  fetched: Amount
-  kept: Amount
-  linked: Amount
-  /** Files by the check that their fetched bytes passed. */
-  checks: Record<string, number>
-}
+export type Reuse = (
+  entry: FileEntry,
+  final: string,
+  ensureFolder: (path: string) => Promise<void> | undefined,
+) => Promise<Reused | undefined> | Reused | undefined
 
-/** Large files that are synced and renamed at once; more wait, so the plan never runs away from the disk. */
-const FINISHING = 4
-/** Folders remembered as made: enough for a walk in sorted order, whatever the number of folders. */
-const KNOWN_FOLDERS = 4096
+export type Reused = 'kept' | 'linked'
 
-type Pending = { file?: LargeFile; entry: FileEntry; range: Range }
+/** Large files that are synced and renamed at once: the pool has four threads, and the others' bytes need some. */
+const FINISHING = 2
 
 /**
  * Fetches the files that `reuse` does not give, all through the engine. Small ones go whole, large ones in ranges
  * with a journal. The first failure ends it: what is finished stays, ranges that are done stay journaled.
  */
 export async function fetchFiles(
-  entries: AsyncIterable<FileEntry> | Iterable<FileEntry>,
+  batches: AsyncIterable<readonly FileEntry[]> | Iterable<readonly FileEntry[]>,
   options: FetchOptions,
 ): Promise<FetchTotals> {
-  const { engine, store, progress, signal } = options
+  const { engine, progress, signal } = options
   const totals = noTotals()
-  const storeId = engine.attach(store)
+  const store = engine.attach(options.store)
   const small = Math.min(BLOCK_BYTES, options.part)
-  const pending = new Map<number, Pending>()
+  /** What is in flight, by the transfer's number: whole files, and ranges of large ones. */
+  const wholes = new Map<number, FileEntry>()
+  const ranges = new Map<number, { file: LargeFile; range: Range }>()
   const open = new Set<LargeFile>()
   const finishing = new Set<Promise<void>>()
   const failure = new AbortController()
   const ensureFolder = createFolderMaker(options)
   let ids = 0
 
-  const count = (entry: FileEntry, check: string): void => {
-    totals.fetched.files++
-    totals.fetched.bytes += entry.size
-    const name = options.verify === 'checksum' ? check : options.verify
-    totals.checks[name] = (totals.checks[name] ?? 0) + 1
+  const fetched = (entry: FileEntry, check: string): void => {
+    countFile(totals.fetched, entry)
+    countCheck(totals, options.verify === 'checksum' ? check : options.verify)
   }
   const startFinish = (file: LargeFile): void => {
     const final = join(options.root, file.entry.path)
@@ -89,7 +92,7 @@ export async function fetchFiles(
       .finish(final, { mode: options.modes.data, checkCrc: options.verify === 'checksum' })
       .then((check) => {
         open.delete(file)
-        count(file.entry, check)
+        fetched(file.entry, check)
         progress.done({ objects: 1 })
         options.onWrote?.({ files: 1, bytes: 0 })
       })
@@ -98,110 +101,104 @@ export async function fetchFiles(
     finishing.add(work)
   }
   const onDone = (result: TransferDone): void => {
-    const item = pending.get(result.id)
-    if (!item) return
-    pending.delete(result.id)
-    const { entry, file, range } = item
-    const wrote = { bytes: range.length, files: file ? 0 : 1 }
-    progress.done({ bytes: wrote.bytes, objects: wrote.files })
-    options.onWrote?.(wrote)
-    const check = Object.keys(result.checks)[0] ?? 'size'
-    const crcKnown = entry.crc32 !== undefined
-    if (!file) {
-      count(entry, crcKnown ? 'crc32' : check)
+    const check = firstOf(result.checks)
+    const whole = wholes.get(result.id)
+    if (whole) {
+      wholes.delete(result.id)
+      fetched(whole, whole.crc32 === undefined ? check : 'crc32')
+      progress.done({ bytes: whole.size, objects: 1 })
+      options.onWrote?.({ bytes: whole.size, files: 1 })
       return
     }
+    const part = ranges.get(result.id)
+    if (!part) return
+    ranges.delete(result.id)
+    const { file, range } = part
+    // Before anybody is told: what was told of is kept, whatever is killed next.
     const last = file.add({ ...range, crc32: result.crc32, check })
-    options.onRange?.(entry, file.temp, range)
+    progress.done({ bytes: range.length })
+    options.onWrote?.({ bytes: range.length, files: 0 })
+    options.onRange?.(file.entry, file.temp, range)
     if (last) startFinish(file)
   }
 
   let planEnded: Promise<void> | undefined
-  async function* plan(): AsyncGenerator<Transfer> {
+  // Nothing is awaited for a small file that needs nothing: there may be millions of them.
+  async function* transfers(): AsyncGenerator<Transfer> {
     let ended = (): void => {}
     planEnded = new Promise((resolve) => {
       ended = resolve
     })
     try {
-      yield* transfers()
+      for await (const batch of batches) {
+        for (const entry of batch) {
+          failure.signal.throwIfAborted()
+          const final = `${options.root}/${entry.path}`
+          const asked = options.reuse?.(entry, final, ensureFolder)
+          const reused = asked instanceof Promise ? await asked : asked
+          if (reused) {
+            countFile(totals[reused], entry)
+            progress.done({ bytes: entry.size, objects: 1 })
+            continue
+          }
+          const making = ensureFolder(final.slice(0, final.lastIndexOf('/')))
+          if (making) await making
+          if (entry.size <= small) yield whole(entry, final)
+          else yield* parts(entry)
+        }
+      }
     } finally {
       ended()
     }
   }
-  async function* transfers(): AsyncGenerator<Transfer> {
-    for await (const entry of entries) {
+  const whole = (entry: FileEntry, path: string): Transfer => {
+    const id = ids++
+    wholes.set(id, entry)
+    const known = options.verify === 'checksum' ? entry.crc32 : undefined
+    const temp = `${options.staging}/${id}.whole`
+    return {
+      id,
+      length: entry.size,
+      pieces: pieces(entry, { offset: 0, length: entry.size }),
+      to: { kind: 'whole', temp, path, mode: options.modes.data, durable: false },
+      expectCrcs: known === undefined ? undefined : [known],
+    }
+  }
+  async function* parts(entry: FileEntry): AsyncGenerator<Transfer> {
+    while (finishing.size >= FINISHING) await Promise.race(finishing)
+    const file = await openLargeFile(entry, options)
+    open.add(file)
+    for (const range of file.kept) {
+      progress.done({ bytes: range.length })
+      options.onRange?.(entry, file.temp, range)
+    }
+    if (file.todo.length === 0) startFinish(file)
+    const blocks = options.verify === 'checksum' ? await options.blocks?.(entry) : undefined
+    for (const range of file.todo) {
       failure.signal.throwIfAborted()
-      const final = join(options.root, entry.path)
-      const reused = await options.reuse(entry, final, ensureFolder)
-      if (reused) {
-        totals[reused].files++
-        totals[reused].bytes += entry.size
-        progress.done({ bytes: entry.size, objects: 1 })
-        continue
-      }
-      await ensureFolder(dirname(final))
-      if (entry.size <= small) {
-        const id = ids++
-        const range = { offset: 0, length: entry.size }
-        pending.set(id, { entry, range })
-        const temp = join(options.staging, `${id}.whole`)
-        const to = { kind: 'whole', temp, path: final, mode: options.modes.data, durable: false } as const
-        const known = options.verify === 'checksum' && entry.crc32 !== undefined
-        yield {
-          id,
-          length: entry.size,
-          pieces: pieces(entry, range),
-          to,
-          ...(known && { expectCrcs: [entry.crc32 ?? 0] }),
-        }
-        continue
-      }
-      while (finishing.size >= FINISHING) await Promise.race(finishing)
-      const file = await openLargeFile(entry, options)
-      open.add(file)
-      for (const range of file.kept) {
-        progress.done({ bytes: range.length })
-        options.onRange?.(entry, file.temp, range)
-      }
-      if (file.todo.length === 0) startFinish(file)
-      const blocks = options.verify === 'checksum' ? await options.blocks?.(entry) : undefined
-      for (const range of file.todo) {
-        failure.signal.throwIfAborted()
-        const id = ids++
-        pending.set(id, { entry, file, range })
-        yield {
-          id,
-          length: range.length,
-          pieces: pieces(entry, range),
-          to: { kind: 'file', path: file.temp, offset: range.offset },
-          expectCrcs: blocksOf(blocks, range, entry.size),
-        }
+      const id = ids++
+      ranges.set(id, { file, range })
+      yield {
+        id,
+        length: range.length,
+        pieces: pieces(entry, range),
+        to: { kind: 'file', path: file.temp, offset: range.offset },
+        expectCrcs: blocksOf(blocks, range, entry.size),
       }
     }
   }
-  const pieces = (entry: FileEntry, { offset, length }: Range) => {
+  const pieces = ({ name, size, etag }: FileEntry, { offset, length }: Range): ObjectPiece[] => {
     if (length === 0) return []
-    const key = options.prefix + entry.name
-    return [
-      {
-        kind: 'object',
-        at: 0,
-        length,
-        store: storeId,
-        key,
-        offset,
-        size: entry.size,
-        etag: entry.etag,
-      } as const,
-    ]
+    return [{ kind: 'object', at: 0, length, store, key: options.prefix + name, offset, size, etag }]
   }
 
   try {
-    await engine.run(plan(), {
+    await engine.run(transfers(), {
       signal: AbortSignal.any([signal, failure.signal]),
       onResult(result) {
-        if (!result.ok) throw sourceChanged(result.error, pending.get(result.id)?.entry, options.url)
-        onDone(result)
+        if (result.ok) return onDone(result)
+        const entry = wholes.get(result.id) ?? ranges.get(result.id)?.file.entry
+        throw sourceChanged(result.error, entry, options.url)
       },
     })
     await Promise.all(finishing)
@@ -232,26 +229,7 @@ function sourceChanged(error: LongshoreError, entry: FileEntry | undefined, url:
   })
 }
 
-function createFolderMaker(owner: { modes: Modes }): (path: string) => Promise<void> {
-  let known = new Set<string>()
-  return async (path) => {
-    if (known.has(path)) return
-    await makeFolder(owner, path)
-    if (known.size >= KNOWN_FOLDERS) known = new Set()
-    known.add(path)
-  }
-}
-
-export function noTotals(): FetchTotals {
-  const none = (): Amount => ({ files: 0, bytes: 0 })
-  return { fetched: none(), kept: none(), linked: none(), checks: {} }
-}
-
-/** Adds `part` to `totals`. */
-export function addTotals(totals: FetchTotals, part: FetchTotals): void {
-  for (const how of ['fetched', 'kept', 'linked'] as const) {
-    totals[how].files += part[how].files
-    totals[how].bytes += part[how].bytes
-  }
-  for (const [check, n] of Object.entries(part.checks)) totals.checks[check] = (totals.checks[check] ?? 0) + n
+function firstOf(checks: TransferDone['checks']): string {
+  for (const check in checks) return check
+  return 'size'
 }

@@ -16,6 +16,9 @@ const PIECE_BYTES = 230
 /** Under the u flag \p{Cs} is half a pair only. */
 const UNSAFE = /\p{Cc}|\p{Cs}|%(?=[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|[-+])/gu
 
+/** ASCII names that need no escape, none of them over-long: nearly every key there is, told at a glance. */
+const PLAIN = /^[ -$&-\-0-}][ -$&-.0-~]{0,254}(?:\/[ -$&-\-0-}][ -$&-.0-~]{0,254})*$/
+
 /**
  * The relative path of a key: no segment is empty, `.` or `..`, or longer than `maxNameBytes` (default 255).
  * Never absolute. Two keys never share a path, but one's file can be another's folder (`a`, `a/b`): KEY_CONFLICT
@@ -23,6 +26,7 @@ const UNSAFE = /\p{Cc}|\p{Cs}|%(?=[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|[-+])/gu
  */
 export function keyToPath(key: string, options: { maxNameBytes?: number } = {}): string {
   const limit = options.maxNameBytes ?? NAME_BYTES
+  if (limit === NAME_BYTES && PLAIN.test(key)) return key
   return key
     .split('/')
     .map((segment) => segmentToPath(segment, limit))
@@ -31,6 +35,7 @@ export function keyToPath(key: string, options: { maxNameBytes?: number } = {}):
 
 /** The key of a path that keyToPath made. */
 export function pathToKey(path: string): string {
+  if (!path.includes('%')) return path
   let key = ''
   let join = ''
   for (const name of path.split('/')) {

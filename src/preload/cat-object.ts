@@ -160,9 +160,9 @@ async function fetchObject(
   const version: Version = {
     kind: 'prefix',
     digest: job.identity.digest,
-    entries: () => [entry],
-    stages: () => [[entry]],
-    everything: () => [entry],
+    entries: () => [[entry]],
+    stages: () => [[[entry]]],
+    everything: () => [[entry]],
     blocks: async () => await shard?.blocks(),
   }
   return await fetchVersion(source, version, {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
+import { createWriteStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { finished } from 'node:stream/promises'
 import { LongshoreError } from '../errors.ts'
@@ -7,6 +7,7 @@ import type { SortRecord } from '../fs/sort-run.ts'
 import { spillSort } from '../fs/spill-sort.ts'
 import type { ListedObject } from '../s3/store.ts'
 import { createConflictCheck } from './conflicts.ts'
+import { readListingBatches } from './read-listing.ts'
 
 /** One object of a plain prefix, as its listing file keeps it. */
 export interface ListedFile {
@@ -92,13 +93,7 @@ export async function writeListing(
 
 /** Reads a listing file back, in its order. BAD_MANIFEST where it is no such file. */
 export async function* readListing(path: string): AsyncGenerator<ListedFile> {
-  let rest = ''
-  for await (const chunk of createReadStream(path, { encoding: 'utf8', highWaterMark: 256 * 1024 })) {
-    const lines = (rest + chunk).split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) yield parseLine(line, path)
-  }
-  if (rest !== '') throw damaged(path)
+  for await (const batch of readListingBatches(path)) yield* batch
 }
 
 async function* toRecords(
@@ -125,24 +120,4 @@ async function* toRecords(
 
 function decodeValue(value: Buffer): [size: number, etag: string, archived?: string] {
   return JSON.parse(value.toString())
-}
-
-function parseLine(line: string, path: string): ListedFile {
-  let fields: unknown
-  try {
-    fields = JSON.parse(line)
-  } catch {
-    throw damaged(path)
-  }
-  if (!Array.isArray(fields)) throw damaged(path)
-  const [name, size, etag, archived] = fields
-  if (typeof name !== 'string' || !Number.isSafeInteger(size) || typeof etag !== 'string') throw damaged(path)
-  return { name, size, etag, archived: typeof archived === 'string' ? archived : undefined }
-}
-
-function damaged(path: string): LongshoreError {
-  return new LongshoreError('BAD_MANIFEST', `${path}: not a listing that longshore wrote`, {
-    path,
-    hint: 'remove that file and run again',
-  })
 }

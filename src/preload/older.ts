@@ -7,8 +7,9 @@ import type { Cache, DatasetIdentity } from '../cache/types.ts'
 import type { FileEntry } from '../fetch/entry.ts'
 import { bootId } from '../fs/boot-id.ts'
 import { canLink } from './can-link.ts'
-import { type ListedFile, readListing } from './listing.ts'
+import type { ListedFile } from './listing.ts'
 import { readLocalManifest } from './local-manifest.ts'
+import { readListingBatches } from './read-listing.ts'
 import { createMembership, inDoubt } from './trust.ts'
 
 /** The newest READY version of the same prefix but another digest: unchanged files are linked from it. */
@@ -19,8 +20,8 @@ export interface OlderVersion {
 }
 
 export interface OlderFiles {
-  /** Absolute path of the same bytes in the older version. */
-  find(entry: FileEntry): Promise<string | undefined>
+  /** Absolute path of the same bytes in the older version; a promise only where more of its listing must be read. */
+  find(entry: FileEntry): string | undefined | Promise<string | undefined>
   close(): Promise<void>
 }
 
@@ -52,7 +53,7 @@ export async function findOlder(cache: Cache, now: DatasetIdentity): Promise<Old
     for (const f of [shard, shard.index, ...(shard.dali ? [shard.dali] : [])])
       crcs.set(f.name, `${f.size} ${f.crc32}`)
   }
-  const find = async (entry: FileEntry): Promise<string | undefined> => {
+  const find = (entry: FileEntry): string | undefined => {
     const crc = entry.crc32?.toString(16).padStart(8, '0')
     const path = join(root, entry.path)
     return crc && crcs.get(entry.name) === `${entry.size} ${crc}` && canLink(path, entry.size)
@@ -79,31 +80,55 @@ export async function holdOlder(
 
 /** Both listings are sorted by the bytes of the name, so one walk beside the other is enough. */
 function olderListed(listing: string, root: string, selections: readonly string[]): OlderFiles {
-  const files = readListing(listing)
+  const batches = readListingBatches(listing)
   const isMember = createMembership(selections)
-  let current: (ListedFile & { bytes: Buffer; member: boolean }) | undefined
+  let batch: readonly ListedFile[] = []
+  let next = 0
+  let current: { file: ListedFile; bytes: Buffer; member: boolean } | undefined
   let ended = false
-  const advance = async (): Promise<void> => {
+  const fill = async (): Promise<void> => {
     try {
-      const next = await files.next()
-      if (next.done) ended = true
-      else current = { ...next.value, bytes: Buffer.from(next.value.name), member: isMember(next.value.name) }
+      const read = await batches.next()
+      if (read.done) ended = true
+      else batch = read.value
     } catch {
       // Evicted meanwhile, or damaged: then everything is fetched, which is never wrong.
       ended = true
     }
+    next = 0
+  }
+  /** false: what comes next has to be read first. */
+  const reach = (name: Buffer): boolean => {
+    while (!current || current.bytes.compare(name) < 0) {
+      const file = batch[next]
+      if (file === undefined) return false
+      next++
+      current = { file, bytes: Buffer.from(file.name), member: isMember(file.name) }
+    }
+    return true
+  }
+  const same = (entry: FileEntry): string | undefined => {
+    if (current?.file.name !== entry.name || !current.member) return undefined
+    const { size, etag } = current.file
+    if (size !== entry.size || etag !== entry.etag || entry.etag === '') return undefined
+    const path = join(root, entry.path)
+    return canLink(path, entry.size) ? path : undefined
+  }
+  const readOn = async (entry: FileEntry, name: Buffer): Promise<string | undefined> => {
+    while (!ended) {
+      await fill()
+      if (!ended && reach(name)) return same(entry)
+    }
+    return undefined
   }
   return {
-    async find(entry) {
+    find(entry) {
+      if (ended) return undefined
       const name = Buffer.from(entry.name)
-      while (!ended && (!current || current.bytes.compare(name) < 0)) await advance()
-      if (ended || !current || current.name !== entry.name || !current.member) return undefined
-      if (current.size !== entry.size || current.etag !== entry.etag || entry.etag === '') return undefined
-      const path = join(root, entry.path)
-      return canLink(path, entry.size) ? path : undefined
+      return reach(name) ? same(entry) : readOn(entry, name)
     },
     async close() {
-      await files.return(undefined)
+      await batches.return(undefined)
     },
   }
 }

@@ -69,19 +69,16 @@ export function selectShards(manifest: DatasetManifest, selection: Selection): S
  * What comes before the shards: their indexes, which hold the CRCs of their blocks, and the list of what pack
  * left out.
  */
-export function* indexEntries(
+export function indexEntries(
   shards: readonly ShardEntry[],
   { leftList }: Pick<DatasetManifest, 'leftList'>,
-): Generator<FileEntry> {
-  if (leftList) yield toEntry(leftList)
-  for (const shard of shards) {
-    yield toEntry(shard.index)
-    if (shard.dali) yield toEntry(shard.dali)
-  }
+): FileEntry[] {
+  const indexes = shards.flatMap(({ index, dali }) => (dali ? [index, dali] : [index]))
+  return (leftList ? [leftList, ...indexes] : indexes).map(toEntry)
 }
 
-export function* shardEntries(shards: readonly ShardEntry[]): Generator<FileEntry> {
-  for (const shard of shards) yield toEntry(shard)
+export function shardEntries(shards: readonly ShardEntry[]): FileEntry[] {
+  return shards.map(toEntry)
 }
 
 function toEntry({ name, size, crc32 }: { name: string; size: number; crc32: string }): FileEntry {

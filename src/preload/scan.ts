@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { LongshoreError } from '../errors.ts'
+import type { FileEntry } from '../fetch/entry.ts'
 import { partialBytes } from '../fetch/large-file.ts'
 import type { Amount } from '../fs/amount.ts'
 import { BLOCK_BYTES } from '../transfer/types.ts'
@@ -46,22 +47,24 @@ export async function scanVersion(version: Version, options: ScanOptions): Promi
   }
   const older = options.older?.open()
   try {
-    for await (const entry of version.entries(options.selection)) {
+    for await (const batch of version.entries(options.selection)) {
       signal?.throwIfAborted()
-      scan.all.files++
-      scan.all.bytes += entry.size
-      if (places && hasSize(join(places.root, entry.path), entry.size)) {
-        scan.kept.files++
-        scan.kept.bytes += entry.size
-        continue
+      for (const entry of batch) {
+        scan.all.files++
+        scan.all.bytes += entry.size
+        if (places && hasSize(join(places.root, entry.path), entry.size)) {
+          scan.kept.files++
+          scan.kept.bytes += entry.size
+          continue
+        }
+        miss(scan, entry)
+        const same = older?.find(entry)
+        if ((same instanceof Promise ? await same : same) !== undefined) continue
+        const partial = places && entry.size > Math.min(part, BLOCK_BYTES) ? partialBytes(entry, places) : 0
+        scan.todo.files++
+        scan.todo.bytes += entry.size - partial
+        scan.gets += entry.size === 0 ? 0 : Math.ceil((entry.size - partial) / part)
       }
-      scan.missing.count++
-      if (scan.missing.first.length < SHOWN) scan.missing.first.push(entry.name)
-      if (await older?.find(entry)) continue
-      const partial = places && entry.size > Math.min(part, BLOCK_BYTES) ? partialBytes(entry, places) : 0
-      scan.todo.files++
-      scan.todo.bytes += entry.size - partial
-      scan.gets += entry.size === 0 ? 0 : Math.ceil((entry.size - partial) / part)
     }
     if (version.manifest) {
       const { entry } = version.manifest
@@ -69,15 +72,17 @@ export async function scanVersion(version: Version, options: ScanOptions): Promi
       scan.all.bytes += entry.size
       scan.todo.files++
       scan.todo.bytes += entry.size
-      if (!places || !hasSize(join(places.root, entry.path), entry.size)) {
-        scan.missing.count++
-        if (scan.missing.first.length < SHOWN) scan.missing.first.push(entry.name)
-      }
+      if (!places || !hasSize(join(places.root, entry.path), entry.size)) miss(scan, entry)
     }
     return scan
   } finally {
     await older?.close()
   }
+}
+
+function miss({ missing }: Scan, entry: FileEntry): void {
+  missing.count++
+  if (missing.first.length < SHOWN) missing.first.push(entry.name)
 }
 
 export function nothingSelected(url: string): LongshoreError {

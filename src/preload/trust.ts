@@ -56,14 +56,16 @@ export async function clearTrust(journals: string): Promise<void> {
 
 async function distrust(version: Version, options: TrustOptions): Promise<void> {
   const synced = createMembership(options.ready)
-  for await (const entry of version.everything()) {
-    options.signal.throwIfAborted()
-    // Asked for every entry: shares count the entries they are asked about.
-    const proven = version.kind === 'prefix' && synced(entry.name)
-    const path = join(options.root, entry.path)
-    if (proven || !hasSize(path, entry.size)) continue
-    if (entry.crc32 === undefined ? entry.size > UNSYNCED_BYTES : await hasCrc(path, entry)) continue
-    unlinkSync(path)
+  for await (const batch of version.everything()) {
+    for (const entry of batch) {
+      options.signal.throwIfAborted()
+      // Asked for every entry: shares count the entries they are asked about.
+      const proven = version.kind === 'prefix' && synced(entry.name)
+      const path = join(options.root, entry.path)
+      if (proven || !hasSize(path, entry.size)) continue
+      if (entry.crc32 === undefined ? entry.size > UNSYNCED_BYTES : await hasCrc(path, entry)) continue
+      unlinkSync(path)
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import { LongshoreError } from '../errors.ts'
 import type { FileEntry } from '../fetch/entry.ts'
 import { keyToPath } from '../fs/key-path.ts'
 import { DATASET_MANIFEST, type ShardEntry } from '../manifest/dataset.ts'
-import { type ListedFile, readListing, writeListing } from './listing.ts'
+import { type ListedFile, writeListing } from './listing.ts'
 import {
   indexEntries,
   MAX_MANIFEST,
@@ -13,8 +13,12 @@ import {
   shardBlocks,
   shardEntries,
 } from './packed.ts'
+import { readListingBatches } from './read-listing.ts'
 import { createSelector, type Selection } from './select.ts'
 import { countRequest, listSource, nothingThere, type Source, type SourceContext } from './source.ts'
+
+/** Files in batches: a promise a batch is nothing, a promise a file would be most of the planning. */
+export type Batches = AsyncIterable<readonly FileEntry[]> | Iterable<readonly FileEntry[]>
 
 /** What a source holds now: its identity and its files. Entries can be walked again and again, in the same order. */
 export interface Version {
@@ -22,11 +26,11 @@ export interface Version {
   /** 64 hex */
   digest: string
   /** Files of a selection, without a packed dataset's manifest. */
-  entries(selection: Selection): AsyncIterable<FileEntry> | Iterable<FileEntry>
+  entries(selection: Selection): Batches
   /** The same files in the order of their need: each stage is complete before the next one begins. */
-  stages(selection: Selection): (AsyncIterable<FileEntry> | Iterable<FileEntry>)[]
+  stages(selection: Selection): Batches[]
   /** Every file it has, archived ones too, in the same order. */
-  everything(): AsyncIterable<FileEntry> | Iterable<FileEntry>
+  everything(): Batches
   /** CRC-32 of each block of a large file of it, where known: read from what is in `root` already. */
   blocks(entry: FileEntry, root: string): Promise<readonly number[] | undefined>
   /** A packed dataset's manifest: the last file that is placed. */
@@ -74,19 +78,15 @@ export function packedVersion(packed: PackedDataset): Version {
     kind: 'packed',
     digest,
     packed,
-    *entries(selection) {
-      const selected = selectShards(manifest, selection)
-      yield* indexEntries(selected, manifest)
-      yield* shardEntries(selected)
-    },
-    stages(selection) {
+    entries(selection) {
       const selected = selectShards(manifest, selection)
       return [indexEntries(selected, manifest), shardEntries(selected)]
     },
-    *everything() {
-      yield* indexEntries(manifest.shards, manifest)
-      yield* shardEntries(manifest.shards)
+    stages(selection) {
+      const selected = selectShards(manifest, selection)
+      return [[indexEntries(selected, manifest)], [shardEntries(selected)]]
     },
+    everything: () => [indexEntries(manifest.shards, manifest), shardEntries(manifest.shards)],
     async blocks(entry, root) {
       const shard = shards.get(entry.name)
       return shard && shardBlocks(shard, root)
@@ -110,18 +110,23 @@ export function prefixVersion(digest: string, listing: string, url: string): Ver
   }
 }
 
-async function* listedEntries(listing: string, selection: Selection, url: string): AsyncGenerator<FileEntry> {
+async function* listedEntries(
+  listing: string,
+  selection: Selection,
+  url: string,
+): AsyncGenerator<FileEntry[]> {
   const { wants, deals } = createSelector(selection)
   const archived: { first: string; class: string; count: number } = { first: '', class: '', count: 0 }
   let index = 0
-  for await (const file of readListing(listing)) {
-    if (!wants(file.name) || !deals(index++)) continue
-    if (file.archived) {
-      if (archived.count++ === 0) Object.assign(archived, { first: file.name, class: file.archived })
-      continue
+  for await (const batch of readListingBatches(listing)) {
+    const entries: FileEntry[] = []
+    for (const file of batch) {
+      if (!wants(file.name) || !deals(index++)) continue
+      if (file.archived && archived.count++ === 0)
+        Object.assign(archived, { first: file.name, class: file.archived })
+      if (archived.count === 0) entries.push(toEntry(file))
     }
-    if (archived.count > 0) continue
-    yield toEntry(file)
+    if (entries.length > 0) yield entries
   }
   if (archived.count === 0) return
   const path = url + archived.first
@@ -132,8 +137,8 @@ async function* listedEntries(listing: string, selection: Selection, url: string
   )
 }
 
-async function* allEntries(listing: string): AsyncGenerator<FileEntry> {
-  for await (const file of readListing(listing)) yield toEntry(file)
+async function* allEntries(listing: string): AsyncGenerator<FileEntry[]> {
+  for await (const batch of readListingBatches(listing)) yield batch.map(toEntry)
 }
 
 function toEntry({ name, size, etag }: ListedFile): FileEntry {

@@ -3,8 +3,9 @@ import { dirname, join } from 'node:path'
 import { crcHex } from '../checksum/crc32.ts'
 import { isLongshoreError, LongshoreError } from '../errors.ts'
 import type { FileEntry } from '../fetch/entry.ts'
-import { type FetchTotals, fetchFiles } from '../fetch/fetch-files.ts'
+import { fetchFiles } from '../fetch/fetch-files.ts'
 import { rangeBytes } from '../fetch/plan-ranges.ts'
+import type { FetchTotals } from '../fetch/totals.ts'
 import { bootId } from '../fs/boot-id.ts'
 import { makePath } from '../fs/make-path.ts'
 import { freeSpace } from '../fs/space.ts'
@@ -36,7 +37,7 @@ export async function fetchCheckpoint(files: readonly CommitDataFile[], job: Fet
   for (const path of [root, staging, journals]) await makePath(path)
   const crcs = new Map(files.map((file) => [file.path, file]))
   const { umask } = process
-  return fetchFiles(files.map(entryOf), {
+  return fetchFiles([files.map(entryOf)], {
     engine: place.engine,
     store: place.store,
     prefix: place.prefix,
