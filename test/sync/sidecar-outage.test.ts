@@ -73,7 +73,7 @@ test('a log that takes its time to be copied keeps no checkpoint from being stag
   putTree(dir, { 'c-1/a': 'one' })
   const first = await Promise.race([
     sidecar.told('committed', 'c-1').then(() => 'committed'),
-    new Promise((resolve) => setTimeout(resolve, 5_000, 'blocked')),
+    new Promise((resolve) => setTimeout(resolve, 30_000, 'blocked').unref()),
   ])
   release()
   assert.equal(first, 'committed')
