@@ -14,6 +14,9 @@ import { openWorkerStores } from './worker-stores.ts'
 
 /** ms between two looks at a share that others move */
 const POLL_MS = 2
+/** Results that are worth a message at once; ms that fewer wait for more */
+const BATCH = 16
+const BATCH_MS = 1
 /** ms between two signs of life */
 const BEAT_MS = 20
 
@@ -34,7 +37,6 @@ function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
   let slow = false
   let results: TransferResult[] = []
   let flushing = false
-  /** What one turn of the event loop brought is one message. */
   const flush = () => {
     flushing = false
     member.beatOnce()
@@ -46,10 +48,14 @@ function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
     results = []
     post({ kind: 'results', results: packed }, packed.bodies.map(memoryOf))
   }
+  /** A message costs as much as a small request: results wait a moment for others, while there is work. */
   const flushSoon = () => {
     if (flushing) return
     flushing = true
-    setImmediate(flush)
+    setImmediate(() => {
+      if (results.length >= BATCH || core.slots.active + core.slots.waiting === 0) flush()
+      else setTimeout(flush, BATCH_MS)
+    })
   }
 
   let current: number | undefined
