@@ -76,10 +76,10 @@ async function bench(options: Options): Promise<number> {
       all.push(saved)
       if (!quick) await save(place, saved)
     })
-    process.stdout.write(report(all))
+    process.stdout.write(report(all, { judged: !quick }))
     const file = options.results ?? (own === undefined ? RESULTS : join(homeOf(place), 'results.md'))
     if (!quick || options.results !== undefined) {
-      await writeFile(file, report(quick ? all : await loadSaved(place)))
+      await writeFile(file, quick ? report(all, { judged: false }) : report(await loadSaved(place)))
       say(`written to ${file}`)
     }
     return all.some(({ row }) => failedIn(row)) ? 1 : 0

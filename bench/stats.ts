@@ -37,12 +37,12 @@ interface Bounds {
 
 /** How many times a peer's time ours goes into. */
 export function speed(ours: Entrant | undefined, peer: Entrant | undefined, bounds: Bounds): Claim {
-  return { what: `speed, ${peer?.name}`, value: ratio(ours, peer, secondsOf), unit: '×', ...bounds }
+  return { what: 'speed', against: peer?.name, value: ratio(ours, peer, secondsOf), unit: '×', ...bounds }
 }
 
 /** How many times a peer's CPU time ours goes into. */
 export function thrift(ours: Entrant | undefined, peer: Entrant | undefined, bounds: Bounds): Claim {
-  return { what: `CPU, ${peer?.name}`, value: ratio(ours, peer, cpuOf), unit: '×', ...bounds }
+  return { what: 'CPU', against: peer?.name, value: ratio(ours, peer, cpuOf), unit: '×', ...bounds }
 }
 
 function ratio(

@@ -81,6 +81,8 @@ export interface Entrant {
 /** A promise of the bench's table, with what was measured. */
 export interface Claim {
   what: string
+  /** The entrant that ours is compared with. */
+  against?: string | undefined
   /** Absent: one of the contestants failed. */
   value?: number | undefined
   unit: '×' | '%' | 'MiB' | ''
