@@ -115,10 +115,10 @@ async function work(run: Run): Promise<PackReport> {
   if (plan === undefined) {
     await checkNoShards(desk, options.destination)
     if (context.dryRun) {
-      const before = counts.LIST ?? 0
+      const before = run.counts.LIST ?? 0
       const made = await planned(planning)
       // Read by several requests at once, a listing takes a few more of them than it has pages.
-      const pages = Math.max(made.pages, (counts.LIST ?? 0) - before)
+      const pages = Math.max(made.pages, (run.counts.LIST ?? 0) - before)
       const estimate = estimatePack({ ...made, pages }, { desk, partSize: context.partSize })
       return { ...report(run, made.plan, { packed: 0, kept: 0 }), estimate }
     }
