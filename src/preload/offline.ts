@@ -4,10 +4,9 @@ import { LongshoreError } from '../errors.ts'
 import { cachedVersion } from './cached-version.ts'
 import type { PreloadJob } from './job.ts'
 import type { Preloaded } from './preload-source.ts'
-import { scanVersion } from './scan.ts'
-import { covers, selectionText } from './select.ts'
+import { covers } from './select.ts'
 import { openSource, type Source } from './source.ts'
-import { useReady } from './use-ready.ts'
+import { reportReady, useReady } from './use-ready.ts'
 
 /**
  * The newest READY version of a source's selection, without a single request. OFFLINE_MISSING when there is none:
@@ -20,22 +19,10 @@ export async function preloadOffline(text: string, job: PreloadJob): Promise<Pre
     for (const { dataset } of candidates) {
       const use = await useReady(job.cache, dataset.id, job)
       if (!use) continue
-      const whole = use.ready.selection === selectionText(job.selection)
-      const version = whole ? undefined : await cachedVersion(job.cache, dataset)
-      const amount = version ? (await scanVersion(version, { selection: job.selection })).all : use.ready
-      return {
-        url: source.url,
-        path: folderOf(job.cache, dataset),
-        kind: dataset.kind,
-        digest: dataset.digest,
-        files: amount.files,
-        bytes: amount.bytes,
-        fetched: { files: 0, bytes: 0 },
-        kept: { files: amount.files, bytes: amount.bytes },
-        linked: { files: 0, bytes: 0 },
-        checks: {},
-        lease: use.lease,
-      }
+      const report = await reportReady(use, job.selection, () => cachedVersion(job.cache, dataset))
+      const { kind, digest } = dataset
+      const path = folderOf(job.cache, dataset)
+      return { url: source.url, path, kind, digest, ...report }
     }
     throw new LongshoreError('OFFLINE_MISSING', `${source.url}: no complete copy in ${job.cache.root}`, {
       path: source.url,

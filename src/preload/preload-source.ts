@@ -6,10 +6,8 @@ import type { FetchTotals } from '../fetch/totals.ts'
 import { diskError } from '../fs/disk-error.ts'
 import { fetchVersion } from './fetch-version.ts'
 import type { Identified, PreloadJob } from './job.ts'
-import { scanVersion } from './scan.ts'
-import { selectionText } from './select.ts'
 import { openSource, type Source } from './source.ts'
-import { useReady } from './use-ready.ts'
+import { reportReady, useReady } from './use-ready.ts'
 import { identify, type Version } from './version.ts'
 
 export interface Preloaded extends FetchTotals {
@@ -69,19 +67,8 @@ async function bring(source: Source, version: Version, job: PreloadJob): Promise
 async function fromReady(source: Source, version: Version, job: Identified): Promise<Preloaded | undefined> {
   const use = await useReady(job.cache, datasetId(job.identity), job)
   if (!use) return undefined
-  const whole = use.ready.selection === selectionText(job.selection)
-  // Part of a larger READY: what was asked for is counted, not what is there.
-  const amount = whole ? use.ready : (await scanVersion(version, { selection: job.selection })).all
-  return {
-    ...describe(source, version, job),
-    files: amount.files,
-    bytes: amount.bytes,
-    fetched: { files: 0, bytes: 0 },
-    kept: { files: amount.files, bytes: amount.bytes },
-    linked: { files: 0, bytes: 0 },
-    checks: {},
-    lease: use.lease,
-  }
+  const report = await reportReady(use, job.selection, () => version)
+  return { ...describe(source, version, job), ...report }
 }
 
 /** What the report says of a source, beside the counts. */

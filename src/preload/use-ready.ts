@@ -4,9 +4,13 @@ import { type HeldLease, pinDataset, takeLease } from '../cache/leases.ts'
 import { listReady, readReady } from '../cache/ready.ts'
 import type { Cache } from '../cache/types.ts'
 import { isLongshoreError } from '../errors.ts'
+import { type FetchTotals, noTotals } from '../fetch/totals.ts'
+import type { Amount } from '../fs/amount.ts'
 import type { Ready } from '../manifest/ready.ts'
 import type { LeaseWish } from './job.ts'
-import { covers, type Selection } from './select.ts'
+import { scanVersion } from './scan.ts'
+import { covers, type Selection, selectionText } from './select.ts'
+import type { Version } from './version.ts'
 
 export interface InUse {
   ready: Ready
@@ -35,6 +39,25 @@ export async function useReady(
     }
     if (!cache.readOnly) await keep(cache, id, options.lease)
     return { ready, lease }
+  } catch (error) {
+    await lease?.giveBack()
+    throw error
+  }
+}
+
+/**
+ * What the report says of a source that is READY: nothing was moved. Part of a larger READY is counted by `version`;
+ * undefined where that can't be read any more, and then all that is READY is told.
+ */
+export async function reportReady(
+  { ready, lease }: InUse,
+  selection: Selection,
+  version: () => Promise<Version | undefined> | Version | undefined,
+): Promise<FetchTotals & Amount & Pick<InUse, 'lease'>> {
+  try {
+    const larger = ready.selection === selectionText(selection) ? undefined : await version()
+    const { files, bytes } = larger ? (await scanVersion(larger, { selection })).all : ready
+    return { ...noTotals(), files, bytes, kept: { files, bytes }, lease }
   } catch (error) {
     await lease?.giveBack()
     throw error
