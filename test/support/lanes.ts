@@ -29,14 +29,14 @@ export const FEW_RETRIES = EVERY > 0 ? 10 : 3
 let servers = 0
 
 /** Rules for one more server. Each begins with another fault, at another request: small tests meet them all. */
-export function weather(): FaultRule[] {
-  if (!(EVERY > 0)) return []
+export function weather(every = EVERY): FaultRule[] {
+  if (!(every > 0)) return []
   const from = servers % WEATHER.length
-  const first = (servers % EVERY) + 1
+  const first = (servers % every) + 1
   servers++
   return [
     {
-      match: { every: EVERY, skip: first - EVERY },
+      match: { every, skip: first - every },
       do: [...WEATHER.slice(from), ...WEATHER.slice(0, from)],
       inTurn: true,
     },
