@@ -26,8 +26,10 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 try {
   process.exitCode = await main()
 } catch (error) {
-  say(error instanceof Error ? error.message : String(error))
-  process.exitCode = stopped.signal.aborted ? 130 : 1
+  const { aborted, reason } = stopped.signal
+  const cause: unknown = aborted ? reason : error
+  say(cause instanceof Error ? cause.message : String(cause))
+  process.exitCode = aborted ? 130 : 1
 }
 
 async function main(): Promise<number> {
