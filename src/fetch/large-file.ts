@@ -8,6 +8,7 @@ import {
   dropJournal,
   type JournalRange,
   type RangeJournal,
+  readJournal,
   resumeJournal,
   startJournal,
 } from '../manifest/journal.ts'
@@ -67,7 +68,7 @@ export async function openLargeFile(entry: FileEntry, options: LargeFileOptions)
     }
     journal = await startJournal(journalPath, identity, { boot })
   }
-  const todo = [...planRanges(entry.size, options.part, journal.done)]
+  const todo = [...planRanges(entry.size, options.part, journal.done.values())]
   let left = todo.length
   const discard = async (): Promise<void> => {
     journal.close()
@@ -98,12 +99,12 @@ export async function openLargeFile(entry: FileEntry, options: LargeFileOptions)
           )
         }
       }
-      const file = await open(temp, 'r+')
       try {
-        await file.chmod(mode)
-        await file.sync()
-      } finally {
-        await file.close()
+        await seal(temp, mode)
+      } catch (error) {
+        // The kernel tells only once that it could not write: the next fsync would succeed over bytes that are lost.
+        await discard()
+        throw error
       }
       await rename(temp, final)
       await dropJournal(journalPath)
@@ -114,23 +115,33 @@ export async function openLargeFile(entry: FileEntry, options: LargeFileOptions)
   }
 }
 
-type Places = Pick<LargeFileOptions, 'staging' | 'journals' | 'part'>
+type Places = Pick<LargeFileOptions, 'staging' | 'journals'>
+
+/** Its last mode, and all of it on the disk. */
+async function seal(path: string, mode: number): Promise<void> {
+  const file = await open(path, 'r+')
+  try {
+    await file.chmod(mode)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
 
 /** bytes of a large file that an earlier run left behind: they need no space a second time. */
 export function partialBytes(entry: FileEntry, places: Places): number {
   const { temp, journalPath, identity } = placesOf(entry, places)
   if (!existsSync(journalPath) || !existsSync(temp)) return 0
-  const journal = resumeJournal(journalPath, identity)
-  journal?.close()
+  const journal = readJournal(journalPath, identity)
   return [...(journal?.done.values() ?? [])].reduce((sum, range) => sum + range.length, 0)
 }
 
-function placesOf(entry: FileEntry, { staging, journals, part }: Places) {
+function placesOf(entry: FileEntry, { staging, journals }: Places) {
   const name = createHash('sha256').update(entry.path).digest('hex').slice(0, 32)
   return {
     temp: join(staging, `${name}.part`),
     journalPath: join(journals, `${name}.ranges`),
-    identity: { key: entry.name, size: entry.size, etag: tag(entry), part },
+    identity: { key: entry.name, size: entry.size, etag: tag(entry) },
   }
 }
 

@@ -16,14 +16,20 @@ export function rangeBytes(partSize: number | undefined, memory: number): number
   return Math.min(wanted, Math.max(64 * 1024, Math.floor(memory / 2)))
 }
 
-/** The ranges of an object of `size` bytes that are not in `done` (by their first byte), in order. */
-export function* planRanges(
-  size: number,
-  part: number,
-  done: ReadonlyMap<number, unknown>,
-): Generator<Range> {
-  for (let offset = 0; offset < size; offset += part) {
-    if (!done.has(offset)) yield { offset, length: Math.min(part, size - offset) }
+/**
+ * What of an object of `size` bytes is not in `done` (which do not overlap), in order: cut at the multiples of
+ * `part`, so that what an earlier run cut otherwise is kept all the same.
+ */
+export function* planRanges(size: number, part: number, done: Iterable<Range>): Generator<Range> {
+  const there = [...done].sort((a, b) => a.offset - b.offset)
+  let offset = 0
+  for (const next of [...there, { offset: size, length: 0 }]) {
+    while (offset < next.offset) {
+      const length = Math.min(part - (offset % part), next.offset - offset)
+      yield { offset, length }
+      offset += length
+    }
+    offset = next.offset + next.length
   }
 }
 

@@ -7,8 +7,6 @@ export interface JournalIdentity {
   key: string
   size: number
   etag: string
-  /** bytes a range; the last one may be shorter */
-  part: number
 }
 
 export interface JournalRange {
@@ -29,13 +27,25 @@ export interface RangeJournal {
   close(): void
 }
 
-const VERSION = 1
+/** 1 was tied to one part size. */
+const VERSION = 2
 
 /**
  * The journal of one large file in the making: a header line, then a line a finished range, each closed by its
- * own CRC-32, so that a torn last line is seen and dropped. Returns undefined when there is none for `identity`.
+ * own CRC-32, so that a torn last line is seen and dropped. Ranges have any size: another run may cut the rest
+ * into other parts. Returns undefined when there is none for `identity`.
  */
 export function resumeJournal(path: string, identity: JournalIdentity): RangeJournal | undefined {
+  const found = readJournal(path, identity)
+  // A torn last line would swallow the next one that is appended: close it first.
+  return found && openForAppend(path, found.done, found.boot, found.torn ? '\n' : '')
+}
+
+/** The same for a question: nothing is opened for writing, so it may be somebody else's, or on a read-only disk. */
+export function readJournal(
+  path: string,
+  identity: JournalIdentity,
+): { done: Map<number, JournalRange>; boot: string; torn: boolean } | undefined {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
@@ -44,17 +54,19 @@ export function resumeJournal(path: string, identity: JournalIdentity): RangeJou
   }
   const lines = text.split('\n')
   const header = unseal(lines[0] ?? '')
-  if (header?.length !== 6 || header[0] !== VERSION) return undefined
-  const [, key, size, etag, part, boot] = header
+  if (header?.length !== 5 || header[0] !== VERSION) return undefined
+  const [, key, size, etag, boot] = header
   if (key !== identity.key || size !== identity.size || etag !== identity.etag) return undefined
-  if (part !== identity.part || typeof boot !== 'string') return undefined
+  if (typeof boot !== 'string') return undefined
+  const ranges = lines.slice(1).flatMap((line) => toRange(unseal(line), identity) ?? [])
   const done = new Map<number, JournalRange>()
-  for (const text of lines.slice(1)) {
-    const range = toRange(unseal(text), identity)
-    if (range) done.set(range.offset, range)
+  let end = 0
+  for (const range of ranges.sort((a, b) => a.offset - b.offset)) {
+    if (range.offset < end) continue
+    done.set(range.offset, range)
+    end = range.offset + range.length
   }
-  // A torn last line would swallow the next one that is appended: close it first.
-  return openForAppend(path, done, boot, text.endsWith('\n') ? '' : '\n')
+  return { done, boot, torn: !text.endsWith('\n') }
 }
 
 /** A new journal, empty or with the ranges that were found good. Replaces what was there in one step. */
@@ -65,8 +77,8 @@ export async function startJournal(
 ): Promise<RangeJournal> {
   const done = new Map<number, JournalRange>()
   for (const range of options.done ?? []) done.set(range.offset, range)
-  const { key, size, etag, part } = identity
-  const header = seal([VERSION, key, size, etag, part, options.boot])
+  const { key, size, etag } = identity
+  const header = seal([VERSION, key, size, etag, options.boot])
   const temp = `${path}.new`
   await writeFile(temp, header + [...done.values()].map(line).join(''), { mode: 0o600 })
   await rename(temp, path)
@@ -120,10 +132,13 @@ function unseal(text: string): unknown[] | undefined {
   }
 }
 
-function toRange(fields: unknown[] | undefined, { size, part }: JournalIdentity): JournalRange | undefined {
+function toRange(fields: unknown[] | undefined, { size }: JournalIdentity): JournalRange | undefined {
   const [offset, length, crc, check] = fields ?? []
-  if (typeof offset !== 'number' || typeof length !== 'number') return undefined
+  if (!isCount(offset) || !isCount(length) || length === 0 || offset + length > size) return undefined
   if (typeof crc !== 'string' || !/^[0-9a-f]{8}$/.test(crc) || typeof check !== 'string') return undefined
-  if (offset % part !== 0 || offset >= size || length !== Math.min(part, size - offset)) return undefined
   return { offset, length, crc32: Number.parseInt(crc, 16), check }
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }

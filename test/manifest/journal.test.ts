@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { appendFileSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { resumeJournal, startJournal } from '../../src/manifest/journal.ts'
+import { readJournal, resumeJournal, startJournal } from '../../src/manifest/journal.ts'
 import { tempDir } from '../support/tmp.ts'
 
-const identity = { key: 'a\nb', size: 25, etag: '"x"', part: 10 }
+const identity = { key: 'a\nb', size: 25, etag: '"x"' }
 const range = (offset: number, length = 10) => ({ offset, length, crc32: 0xdeadbeef, check: 'size' })
 
 test('what was journaled is there again, with the boot it was written in', async (t) => {
@@ -44,15 +44,31 @@ test('a journal cut at any byte keeps the whole lines before the cut, and can be
   }
 })
 
-test('a journal of another object, size, ETag or part size is no journal; a forged line is dropped', async (t) => {
+test('a journal of another object, size or ETag is no journal; a forged line, or one that overlaps, is dropped', async (t) => {
   const path = join(tempDir(t), 'j')
   const journal = await startJournal(path, identity, { boot: 'b1', done: [range(0)] })
   journal.close()
-  for (const other of [{ key: 'b' }, { size: 26 }, { etag: '"y"' }, { part: 5 }]) {
+  for (const other of [{ key: 'b' }, { size: 26 }, { etag: '"y"' }]) {
     assert.equal(resumeJournal(path, { ...identity, ...other }), undefined)
   }
   appendFileSync(path, '[10,10,"deadbeef","size"] 00000000\nnonsense\n')
   const again = resumeJournal(path, identity)
   assert.deepEqual([...(again?.done.keys() ?? [])], [0])
+  for (const wrong of [range(5), range(20, 6), range(-5), range(12, 0), range(24.5, 0.5)]) again?.add(wrong)
+  again?.add(range(10))
   again?.close()
+  const third = resumeJournal(path, identity)
+  assert.deepEqual([...(third?.done.keys() ?? [])], [0, 10])
+  third?.close()
+})
+
+test('a question leaves a journal as it is, torn line and all', async (t) => {
+  const path = join(tempDir(t), 'j')
+  const journal = await startJournal(path, identity, { boot: 'b1', done: [range(0)] })
+  journal.add(range(10))
+  journal.close()
+  truncateSync(path, readFileSync(path).length - 3)
+  const before = readFileSync(path)
+  assert.deepEqual([...(readJournal(path, identity)?.done.keys() ?? [])], [0])
+  assert.ok(readFileSync(path).equals(before))
 })
