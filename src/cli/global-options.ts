@@ -53,6 +53,15 @@ export const GLOBALS = {
       unless: 'auto',
     },
   ),
+  workers: value(
+    '--workers <N>',
+    'threads that move the bytes: a number, 0 for none, or auto',
+    wordOr('auto', (t) => parseCount(t, 0)),
+    {
+      fallback: 'auto',
+      unless: 'auto',
+    },
+  ),
   partSize: value('--part-size <SIZE>', 'bytes of one ranged GET or uploaded part', parseSize),
   memory: value('--memory <SIZE>', 'budget for all buffers', parseSize, {
     fallback: 128 * 2 ** 20,

@@ -2,9 +2,9 @@ import type { CommandContext } from '../commands/context.ts'
 import { LongshoreError } from '../errors.ts'
 import { S3_DEFAULTS } from '../s3/settings.ts'
 import { loadConfig } from './config.ts'
+import { engineOptions } from './engine-options.ts'
 import { errorText, reportError } from './error-report.ts'
 import { GLOBALS, type GlobalValues } from './global-options.ts'
-import { readLane } from './lane.ts'
 import { createLog, type Log } from './log.ts'
 import { DEFINITIONS, type Request } from './program.ts'
 import { createDisplay, type Display } from './progress.ts'
@@ -65,12 +65,10 @@ export async function runRequest(request: Request, argv: readonly string[]): Pro
       signal: signals.signal,
       progress: display,
       s3: settingsOf(globals),
-      engine: {
-        concurrency: globals.concurrency,
-        memory: globals.memory,
-        bwlimit: globals.bwlimit,
-        lane: readLane(env),
-      },
+      engine: engineOptions(globals, env, {
+        mostWorkers: definition.mostWorkers,
+        tell: (told) => display?.debug(told),
+      }),
       partSize: globals.partSize,
       dryRun: globals.dryRun,
       env,

@@ -34,7 +34,7 @@ export interface RunContext {
   signal: AbortSignal
   progress: Progress
   s3: S3Settings
-  engine: Pick<EngineOptions, 'concurrency' | 'memory' | 'bwlimit'>
+  engine: Pick<EngineOptions, 'concurrency' | 'memory' | 'bwlimit' | 'workers' | 'lane' | 'onClose'>
   partSize?: number | undefined
   env: Readonly<Record<string, string | undefined>>
 }

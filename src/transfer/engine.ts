@@ -79,6 +79,7 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
   }
   const ended = new AbortController()
   const pending = new Set<Promise<unknown>>()
+  let closed = false
 
   const end = (reason: unknown) => {
     if (!ended.signal.aborted) ended.abort(reason)
@@ -163,6 +164,8 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
       for (const own of lanes.values()) own.close()
       core.buffers.clear()
       await io.closeIdle()
+      if (!closed) options.onClose?.(stats)
+      closed = true
     },
   }
 }

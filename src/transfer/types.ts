@@ -172,4 +172,6 @@ export interface EngineOptions {
   onRetry?: ((reason: string) => void) | undefined
   /** ms after which a local read, write or fsync that has not returned is STUCK. Default 60,000. */
   stuckMs?: number | undefined
+  /** Told once, when the engine is closed. */
+  onClose?: ((stats: EngineStats) => void) | undefined
 }

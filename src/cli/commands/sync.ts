@@ -5,6 +5,7 @@ import { oneOf, parseCount, parseDuration } from '../units.ts'
 
 export const syncCommand = defineCommand({
   name: 'sync',
+  mostWorkers: 2,
   words: '<DIR> <DST>',
   least: 2,
   most: 2,
