@@ -7,6 +7,12 @@ import { oneOf, parseCount, parseShare, parseSize, wordOr } from '../units.ts'
 
 const text = (given: string): string => given
 
+/** One of a few words, the first without the option. */
+function choice<const T extends string>(flags: string, description: string, words: readonly [T, ...T[]]) {
+  const [fallback] = words
+  return value(flags, description, oneOf(words), { fallback, unless: fallback })
+}
+
 export const packCommand = defineCommand({
   name: 'pack',
   words: '<SRC> <DST>',
@@ -21,10 +27,7 @@ export const packCommand = defineCommand({
     'longshore pack s3://raw/birds/ s3://packed/birds/v1/ --split dir',
   ],
   specs: {
-    format: value('--format <FORMAT>', 'layout of the shards: tar', oneOf(['tar']), {
-      fallback: 'tar',
-      unless: 'tar',
-    }),
+    format: choice('--format <FORMAT>', 'layout of the shards: tar', ['tar']),
     shardSize: value(
       '--shard-size <SIZE>',
       'size of a shard, or auto: 256MiB, smaller (16MiB at least) to reach 128 shards',
@@ -40,27 +43,20 @@ export const packCommand = defineCommand({
     include: list('--include <GLOB>', 'only keys that match (may be repeated)'),
     exclude: list('--exclude <GLOB>', 'no keys that match (may be repeated; wins over --include)'),
     filesFrom: value('--files-from <FILE>', 'take the keys from FILE, one a line; - is stdin', text),
-    groupBy: value(
-      '--group-by <HOW>',
-      'stem: files of one stem are a sample; none: each file is',
-      oneOf(['stem', 'none']),
-      {
-        fallback: 'stem',
-        unless: 'stem',
-      },
-    ),
+    groupBy: choice('--group-by <HOW>', 'stem: files of one stem are a sample; none: each file is', [
+      'stem',
+      'none',
+    ]),
     require: list('--require <EXT,...>', 'extensions that every sample must have', { commas: true }),
-    onMissing: value(
+    onMissing: choice(
       '--on-missing <WHAT>',
       'a sample without a required extension: abort, warn or exclude',
-      oneOf(['abort', 'warn', 'exclude']),
-      { fallback: 'abort', unless: 'abort' },
+      ['abort', 'warn', 'exclude'],
     ),
-    onUnpackable: value(
+    onUnpackable: choice(
       '--on-unpackable <WHAT>',
       'keys that the format cannot hold: fail, or skip them (exit 3)',
-      oneOf(['fail', 'skip']),
-      { fallback: 'fail', unless: 'fail' },
+      ['fail', 'skip'],
     ),
     shuffle: switchable(
       '--shuffle <SEED>',
@@ -68,11 +64,10 @@ export const packCommand = defineCommand({
       'keep the order of the keys',
       (t) => parseCount(t, 0),
     ),
-    onChanged: value(
+    onChanged: choice(
       '--on-changed <WHAT>',
       'an object that changed since the listing: fail, or skip it (exit 3)',
-      oneOf(['fail', 'skip']),
-      { fallback: 'fail', unless: 'fail' },
+      ['fail', 'skip'],
     ),
     task: value(
       '--task <I/N>',
