@@ -84,12 +84,20 @@ export class Connection {
       if (this.phase === 'connecting') this.start(exchange)
     })
     this.socket.on('error', (error) => this.end(error))
-    this.socket.on('end', () => this.end(this.hungUp()))
+    this.socket.on('end', () => {
+      // Before that it is node's to say what went wrong.
+      if (this.phase !== 'connecting') this.end(this.hungUp())
+    })
     this.socket.on('close', () => this.close())
   }
 
   usable(): boolean {
-    return this.phase === 'idle' && this.owner.clock - this.alive <= this.keepMs
+    return this.phase === 'idle' && this.quiet <= this.keepMs
+  }
+
+  /** ms since anything happened on it */
+  get quiet(): number {
+    return this.owner.clock - this.alive
   }
 
   /** Only when usable. */
@@ -113,8 +121,7 @@ export class Connection {
 
   /** From the sweep: is it still getting on? */
   check(): void {
-    const { owner, phase, dial } = this
-    const quiet = owner.clock - this.alive
+    const { owner, phase, dial, quiet } = this
     if (phase === 'idle') {
       if (quiet > this.keepMs) this.end(undefined)
       // No process stays for an idle connection.
@@ -158,7 +165,8 @@ export class Connection {
     const { phase, got, owed } = this
     try {
       if (phase === 'body' && this.exchange !== undefined) {
-        return this.exchange.ask.into.subarray(got, got + owed)
+        const { into } = this.exchange.ask
+        return new Uint8Array(into.buffer, into.byteOffset + got, owed)
       }
       if (phase === 'drain') return scratch.subarray(0, Math.min(owed, scratch.length))
     } catch (error) {

@@ -18,8 +18,9 @@ export function openWire(target: WireTarget, options: { resolve?: Resolve | unde
   const to: { pool: Pool; signer: Signer } = { pool: openPool(target, options), signer: openSigner(target) }
   const state = newServerState()
   const old = new Set<Pool>()
-  const attempts = (kind: string, key: string, call: CallOptions) => ({
-    call: { ...call, kind, key },
+  // Field by field: a spread costs as much as the signature.
+  const attempts = (kind: string, key: string, { signal, onRequest, onRetry }: CallOptions) => ({
+    call: { kind, key, signal, onRequest, onRetry },
     subject: { kind, url: `${url}/${key}`, bucket, endpoint: now.endpoint },
     settings: now,
     state,

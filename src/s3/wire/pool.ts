@@ -12,11 +12,15 @@ const NEXT_ADDRESS_MS = 2500
 /** AWS ends idle connections after about 5 s: they are given up before it does, not raced with it. */
 const IDLE_MS = 4000
 const MAX_IDLE_MS = 60_000
+/** Connections that end sooner are a restart of the server, not its habit. */
+const LEARN_MS = 1000
 const SWEEP_MS = 250
 const SCRATCH_BYTES = 64 * 1024
 /** Of so many requests one may be sent a second time, and so many at a time. */
 const REQUESTS_A_RACE = 50
 const MAX_RACES = 2
+/** A second request has a buffer that no budget knows of. */
+const MAX_RACE_BYTES = 16 * 1024 * 1024
 
 /** Kept-alive connections to one server, as many as there are requests: the engine's concurrency is the limit. */
 export interface Pool {
@@ -36,7 +40,7 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
   let dialler: Dialler | undefined
   let timer: NodeJS.Timeout | undefined
   let swept = 0
-  const habitMs = IDLE_MS
+  let habitMs = IDLE_MS
   let retired = false
   let closed: { reason: unknown } | undefined
   let requests = 0
@@ -48,7 +52,8 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
     scratch: Buffer.allocUnsafeSlow(SCRATCH_BYTES),
     timeoutMs: target.timeoutMs,
     answered(connection, exchange, { keepAliveMs }) {
-      peers.record(exchange.ask.into.length, performance.now() - exchange.started)
+      const { body, into } = exchange.ask
+      if (body === undefined) peers.record(into.length, performance.now() - exchange.started)
       // A second before the server would, so that its good-bye does not cross a request.
       const told = keepAliveMs === undefined ? IDLE_MS : Math.max(keepAliveMs - 1000, keepAliveMs / 2)
       connection.keepMs = Math.min(told, habitMs, MAX_IDLE_MS)
@@ -60,7 +65,13 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
       const at = idle.indexOf(connection)
       if (at >= 0) idle.splice(at, 1)
       if (all.size === 0) stop()
-      if (exchange === undefined) return
+      if (exchange === undefined) {
+        // Ended by the server although it was idle: the others go before they are as old.
+        if (error !== undefined && connection.quiet > LEARN_MS) {
+          habitMs = Math.min(habitMs, connection.quiet * 0.75)
+        }
+        return
+      }
       if (connection.opened || exchange.cancelled || !isUnreached(error)) exchange.fail(error)
       else {
         addresses.avoid(connection.dial.address)
@@ -88,7 +99,8 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
   /** Sends a GET of the slow tail a second time. */
   const hurry = (exchange: Exchange, now: number) => {
     const { body, into, call } = exchange.ask
-    if (body !== undefined || exchange.second !== undefined || exchange.racer) return
+    if (body !== undefined || into.length > MAX_RACE_BYTES) return
+    if (exchange.second !== undefined || exchange.racer) return
     if (now - exchange.started < peers.limit(into.length)) return
     if (racing >= MAX_RACES || (races + 1) * REQUESTS_A_RACE > requests) return
     races++

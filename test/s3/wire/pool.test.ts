@@ -47,6 +47,26 @@ test('an idle connection is ended before the time that the server named', async 
   while (server.open.size > 0) await sleep(5)
 })
 
+test('idle connections end before the server is used to end them', async (t) => {
+  const endings: string[] = []
+  const server = await rawServer(t, {
+    async answer({ socket, index }) {
+      socket.on('close', () => endings.push('client'))
+      socket.write(ok('abc'))
+      await sleep(index === 0 ? 1500 : 3000)
+      if (socket.destroyed) return
+      endings.push('server')
+      socket.end()
+    },
+  })
+  const wire = server.openWire()
+  await get(wire)
+  while (server.open.size > 0) await sleep(5)
+  await get(wire)
+  while (server.open.size > 0) await sleep(5)
+  assert.deepEqual(endings, ['server', 'client', 'client'])
+})
+
 test('changed credentials go into the next request on the same connection; another server gets its own', async (t) => {
   const answer = ({ socket }: { socket: { write(bytes: Buffer): unknown } }) => void socket.write(ok('abc'))
   const [one, two] = [await rawServer(t, { answer }), await rawServer(t, { answer })]
@@ -107,6 +127,14 @@ test('a host that nobody knows or that takes no connection is an error, after it
   await assert.rejects(get(unknown), { code: 'UNREACHABLE' })
   const refusing = server.openWire({ host: '127.0.0.77', retries: 1 })
   await assert.rejects(get(refusing), { code: 'UNREACHABLE' })
+})
+
+test('a server that hangs up on TLS is named as such', async (t) => {
+  const server = await rawServer(t, {
+    answer() {},
+    greet: (socket) => void socket.once('data', () => socket.end()),
+  })
+  await assert.rejects(get(server.openWire({ secure: true, retries: 1 })), { code: 'TLS_REFUSED' })
 })
 
 test("dialling an address keeps the host's name for the server and for its certificate", async (t) => {

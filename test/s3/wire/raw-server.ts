@@ -37,6 +37,8 @@ export interface RawOptions {
   answer(request: RawRequest): void | Promise<void>
   /** Called when the head is there, before the body; true: the body is not read, `answer` is called at once. */
   early?(head: string): boolean
+  /** Called for each connection. */
+  greet?(socket: Socket): void
 }
 
 /** A server that keeps no rule of HTTP but those that `answer` keeps. */
@@ -94,7 +96,9 @@ export async function rawServer(t: Cleanup, options: RawOptions): Promise<RawSer
     const connection = raw.connections++
     let onConnection = 0
     let bytes = Buffer.alloc(0)
+    socket.setNoDelay(true)
     raw.open.add(socket)
+    options.greet?.(socket)
     socket.on('close', () => raw.open.delete(socket))
     socket.on('error', () => {})
     socket.on('data', (chunk) => {
