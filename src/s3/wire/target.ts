@@ -51,13 +51,18 @@ export async function wireTarget(session: Session): Promise<WireTarget | NoWire>
     ...reach,
     region: reach.region ?? (await client.config.region()),
     credentials,
-    clockOffset: client.config.systemClockOffset,
+    clockOffset: steady(client.config.systemClockOffset),
     noChecksums: learned.noChecksums,
     ca,
     rejectUnauthorized: !settings.noVerifySsl,
     timeoutMs: settings.timeoutMs,
     retries: settings.retries,
   }
+}
+
+/** The SDK measures it anew with each answer, by a header of whole seconds; S3 bears 15 minutes. */
+function steady(offset: number): number {
+  return Math.abs(offset) < 60_000 ? 0 : Math.round(offset / 10_000) * 10_000
 }
 
 async function credentialsOf(client: S3Client): Promise<WireCredentials> {

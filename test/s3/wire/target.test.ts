@@ -278,6 +278,14 @@ test('after a refusal of the clock, mended by the SDK lane, the target has the o
   assert.equal((await ask(target, openSigner(target).get({ key: 'k' }))).status, 200)
 })
 
+test('an ordinary answer changes nothing of the target', async (t) => {
+  const dev = await withDevServer(t)
+  const store = await dev.openStore()
+  const before = await wireOf(store)
+  await store.head('k')
+  assert.deepEqual(await wireOf(store), before)
+})
+
 test('a bucket that is found in another region is reached there', async (t) => {
   const dev = await withDevServer(t, { region: 'eu-central-7', undisturbed: 'it asks without retries' })
   dev.seed({ k: 'bytes' })
