@@ -1,17 +1,16 @@
 import type { Socket } from 'node:net'
 import { markStale } from '../attempts.ts'
-import { Refusal } from '../refusal.ts'
 import { TransportError } from '../transport-error.ts'
 import type { Dialler } from './dial.ts'
 import type { Exchange } from './exchange.ts'
-import { type Head, MAX_HEAD_BYTES, parseHead } from './head.ts'
+import type { Head } from './head.ts'
+import { HeadReader } from './head-reader.ts'
+import { hungUp, isLost, noConnection } from './lost.ts'
 import { HandOver } from './types.ts'
+import { drainable } from './unwanted.ts'
 
 /** A TLS socket keeps a copy of all it is given: a slice at a time, and only when the one before is gone. */
 const SLICE_BYTES = 256 * 1024
-/** Longest body of a refusal that is read so that the connection can be kept. */
-const MAX_DRAIN_BYTES = 64 * 1024
-const END_OF_HEAD = Buffer.from('\r\n\r\n')
 
 /** What all connections of a pool share. */
 export interface Owner {
@@ -58,8 +57,7 @@ export class Connection {
   /** Bytes of the answer's body that are there, and that are still owed. */
   private got = 0
   private owed = 0
-  /** The beginning of a head that came in pieces. */
-  private begun = ''
+  private readonly reader = new HeadReader()
   private answer: Head | undefined
   private refused: Error | undefined
   /** Bytes of the request's body that the socket was given; `writing`: the last of them are not gone yet. */
@@ -86,7 +84,7 @@ export class Connection {
     this.socket.on('error', (error) => this.end(error))
     this.socket.on('end', () => {
       // Before that it is node's to say what went wrong.
-      if (this.phase !== 'connecting') this.end(this.hungUp())
+      if (this.phase !== 'connecting') this.end(hungUp(this.phase === 'body' || this.reader.hasBegun))
     })
     this.socket.on('close', () => this.close())
   }
@@ -113,7 +111,7 @@ export class Connection {
   end(reason: unknown): void {
     if (this.phase === 'dead') return
     // Kept alive, and not a byte came back: it was most likely ended before the request.
-    const stale = this.phase === 'head' && this.answers > 0 && this.begun === '' && isLost(reason)
+    const stale = this.phase === 'head' && this.answers > 0 && !this.reader.hasBegun && isLost(reason)
     this.error = stale ? markStale(reason) : reason
     this.phase = 'dead'
     this.socket.destroy()
@@ -137,7 +135,7 @@ export class Connection {
   private start(exchange: Exchange): void {
     this.alive = this.owner.clock
     this.phase = 'head'
-    this.begun = ''
+    this.reader.reset()
     exchange.started = performance.now()
     this.socket.write(exchange.ask.head, 'latin1')
     this.given = 0
@@ -199,26 +197,9 @@ export class Connection {
   }
 
   private receiveHead(count: number): Error | undefined {
-    const { scratch } = this.owner
-    const { begun } = this
-    let text: string
-    let bodyAt: number
-    // What is found beyond `count` is of an older answer.
-    const end = begun === '' ? scratch.indexOf(END_OF_HEAD) : -1
-    if (end >= 0 && end + 4 <= count) {
-      text = scratch.toString('latin1', 0, end)
-      bodyAt = end + 4
-    } else {
-      const sofar = begun + scratch.toString('latin1', 0, count)
-      const found = sofar.indexOf('\r\n\r\n')
-      if (Math.max(found, sofar.length - count) > MAX_HEAD_BYTES) return new HandOver('a head without an end')
-      this.begun = sofar
-      if (found < 0) return undefined
-      text = sofar.slice(0, found)
-      bodyAt = found + 4 - begun.length
-    }
-    const head = parseHead(text)
-    return typeof head === 'string' ? new HandOver(head) : this.receiveAnswer(head, bodyAt, count)
+    const head = this.reader.read(this.owner.scratch, count)
+    if (head === undefined) return undefined
+    return typeof head === 'string' ? new HandOver(head) : this.receiveAnswer(head, this.reader.bodyAt, count)
   }
 
   /** The body's first bytes lie in the scratch, from `start` to `end`. */
@@ -264,33 +245,9 @@ export class Connection {
   }
 
   private close(): void {
-    if (this.phase !== 'dead') this.end(this.hungUp())
+    if (this.phase !== 'dead') this.end(hungUp(this.phase === 'body' || this.reader.hasBegun))
     const { exchange } = this
     this.exchange = undefined
     this.owner.gone(this, exchange, this.error)
   }
-
-  private hungUp(): Error {
-    if (this.phase === 'body' || this.begun !== '') {
-      return new TransportError('short', 'the connection broke in the body')
-    }
-    return Object.assign(new Error('the server ended the connection'), { code: 'ECONNRESET' })
-  }
-}
-
-/** Bytes to read of a refusal's body; undefined: its connection is not kept. */
-function drainable(refused: Error, { length, chunked }: Head): number | undefined {
-  if (!(refused instanceof Refusal) || chunked || length === undefined) return undefined
-  return length <= MAX_DRAIN_BYTES ? length : undefined
-}
-
-function isLost(reason: unknown): reason is Error {
-  return reason instanceof Error && /^(ECONNRESET|EPIPE)$/.test(String(Reflect.get(reason, 'code')))
-}
-
-function noConnection(ms: number): Error {
-  return Object.assign(new Error(`no connection in ${ms / 1000} s`), {
-    code: 'ETIMEDOUT',
-    syscall: 'connect',
-  })
 }
