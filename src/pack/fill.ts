@@ -75,7 +75,7 @@ export async function fillShards(desk: Desk, options: FillOptions): Promise<void
     if (openUploads > 0) {
       const path = `${desk.store.url}/${desk.prefix}`
       const hint = 'run the same command again: it goes on with them'
-      const what = `${openParts} parts that are up stay in ${openUploads} open uploads`
+      const what = `uploads left open: ${openUploads}, parts of shards that are up in them: ${openParts}`
       options.progress.warn(what, { path, hint })
     }
   }
