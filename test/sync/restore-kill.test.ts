@@ -17,8 +17,9 @@ const files = Object.fromEntries(
   Array.from({ length: 6 }, (_, n) => [`c1/part-${n}`, Buffer.alloc(n === 0 ? 20 * MIB : MIB, `part ${n} `)]),
 )
 
-test('a restore killed at any moment shows nothing half, and a rerun keeps what was fetched', async (t) => {
-  const server = await withDevServer(t, { undisturbed: 'it counts the requests sent' })
+test('a restore killed at any moment shows nothing half, and a rerun keeps all that was fetched', async (t) => {
+  const dir = tempDir(t)
+  const server = await withDevServer(t, { dir, undisturbed: 'it counts the requests sent' })
   const from = tempDir(t)
   const writer = await openRealWriter(t, server, { dir: from, prefix: 'r/' })
   await commitStaged(
@@ -26,23 +27,27 @@ test('a restore killed at any moment shows nothing half, and a rerun keeps what 
     await makeCheckpoint(from, { name: 'c1', ordinal: 1, files, pointers: { latest: 'c1' } }),
   )
   const source = `${server.root}/r/`
+  // The same bucket behind another door: requests that outlive the killed child are not taken for the rerun's.
+  const doomed = await withDevServer(t, { dir, undisturbed: 'the kill is the fault' })
   // Slow enough to be met in the middle.
-  server.server.faults.add({ match: { operation: 'GetObject', key: /part-/ }, do: { kind: 'delay', ms: 60 } })
+  doomed.server.faults.add({ match: { operation: 'GetObject', key: /part-/ }, do: { kind: 'delay', ms: 60 } })
+  const survived: number[] = []
   for (const moment of [0, 2, 6]) {
     const to = tempDir(t)
-    await runAndKill([source, to, server.server.url], { env: server.env, afterFiles: moment })
-    if (existsSync(join(to, 'c1'))) checkWhole(to)
-    // What the kill left whole: the file last told of may not have its name yet.
-    const there = readdirSync(to, { recursive: true, encoding: 'utf8' }).filter((path) =>
-      /(^|\/)part-[1-5]$/.test(path),
-    )
+    const told = await runAndKill([source, to, doomed.server.url], { env: doomed.env, afterParts: moment })
+    const ended = existsSync(join(to, 'c1'))
+    if (ended) checkWhole(to)
+    const there = ended ? parts() : survivors(to)
+    assert.ok(there.length >= told, `${there.length} parts survived of ${told} that the restore told of`)
+    survived.push(there.length)
     server.server.requests.clear()
     const report = await restore(restoreOptions(source, to), contextFor(server))
-    const gets = server.server.requests.all().filter((request) => request.key?.includes('part-'))
-    // Undisturbed: three ranges of the large file and five small files.
-    assert.ok(
-      gets.length <= 8 - there.length,
-      `${gets.length} requests after ${there.length} parts were there`,
+    const asked = server.server.requests.all().flatMap(({ key, range }) => partOf(key, range) ?? [])
+    assert.deepEqual([...new Set([...asked, ...there])].sort(), parts())
+    assert.deepEqual(
+      asked.filter((part) => there.includes(part)),
+      [],
+      'fetched again though it was there',
     )
     assert.equal(report.path, join(to, 'c1'))
     checkWhole(to)
@@ -53,6 +58,7 @@ test('a restore killed at any moment shows nothing half, and a rerun keeps what 
       [],
     )
   }
+  assert.ok((survived.at(-1) ?? 0) >= 6)
 })
 
 test('what a dead restore of another checkpoint left is removed', async (t) => {
@@ -84,20 +90,41 @@ function checkWhole(to: string): void {
   for (const [path, body] of Object.entries(files)) assert.ok(readFileSync(join(to, path)).equals(body), path)
 }
 
-/** SIGKILL once so many ranges are there; a child that ended before is as good. */
+/** All there is to fetch: three ranges of the large file, and five small files. */
+function parts(): string[] {
+  return ['0@0', '0@8388608', '0@16777216', '1@0', '2@0', '3@0', '4@0', '5@0'].sort()
+}
+
+function partOf(key: string, range: string | undefined): string | undefined {
+  const name = /part-(\d)$/.exec(key)?.[1]
+  return name && `${name}@${/bytes=(\d+)-/.exec(range ?? '')?.[1] ?? 0}`
+}
+
+/** What the kill left: files under their names, and lines in the journal of the large one. */
+function survivors(to: string): string[] {
+  const found = readdirSync(to, { recursive: true, encoding: 'utf8' })
+  const whole = found.flatMap((path) => /\/files\/c1\/part-(\d)$/.exec(path)?.[1] ?? [])
+  const journal = found.find((path) => path.endsWith('.ranges'))
+  const lines = journal ? readFileSync(join(to, journal), 'utf8').trimEnd().split('\n').slice(1) : []
+  const ranges = lines.map((line) => `0@${/\d+/.exec(line)?.[0]}`)
+  return parts().filter((part) => whole.includes(part.charAt(0)) || ranges.includes(part))
+}
+
+/** SIGKILL once so many parts are told of; a child that ended before is as good. Gives how many were told of. */
 async function runAndKill(
   args: string[],
-  options: { env: Record<string, string>; afterFiles: number },
-): Promise<void> {
+  options: { env: Record<string, string>; afterParts: number },
+): Promise<number> {
   const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', CHILD, ...args], {
     env: options.env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let text = ''
+  const told = () => text.match(/^done [1-9]\d*\n/gm)?.length ?? 0
   child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk
-    const begun = text.includes('fetch\n')
-    if (begun && text.split('done ').length > options.afterFiles) child.kill('SIGKILL')
+    if (text.includes('fetch\n') && told() >= options.afterParts) child.kill('SIGKILL')
   })
-  await once(child, 'exit')
+  await once(child, 'close')
+  return told()
 }
