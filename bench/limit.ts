@@ -20,8 +20,13 @@ export function limitOf(contest: Contest, cores: number): string[] {
       `${micros(own, contest)})${split}.`,
   )
   if (server !== undefined) lines.push(...floor(contest, server / cores))
-  const calls = [ours, ...contest.entrants.filter((entrant) => entrant !== ours)].flatMap(callsOf)
-  if (calls.length > 0) lines.push(`System calls an object (strace): ${calls.join('; ')}.`)
+  const large = isLarge(contest)
+  // They were counted an object; of a large one the figure by itself says nothing.
+  const scale = large ? contest.objects / (contest.bytes / 2 ** 20) : 1
+  const others = contest.entrants.filter((entrant) => entrant !== ours)
+  const calls = [ours, ...others].flatMap((entrant) => callsOf(entrant, scale))
+  if (calls.length > 0)
+    lines.push(`System calls ${large ? 'a MiB' : 'an object'} (strace): ${calls.join('; ')}.`)
   return lines
 }
 
@@ -38,14 +43,20 @@ function floor(contest: Contest, seconds: number): string[] {
 }
 
 function micros(seconds: number, contest: Contest): string {
-  return contest.bytes / contest.objects > 2 ** 20
+  return isLarge(contest)
     ? `${((seconds * 1000) / (contest.bytes / 2 ** 20)).toFixed(2)} ms a MiB`
     : `${((seconds * 1e6) / contest.objects).toFixed(0)} µs an object`
 }
 
-function callsOf(entrant: Entrant): string[] {
+function isLarge(contest: Contest): boolean {
+  return contest.bytes / contest.objects > 2 ** 20
+}
+
+function callsOf(entrant: Entrant, scale: number): string[] {
   if (entrant.calls === undefined) return []
-  const all = Object.entries(entrant.calls).sort(([, a], [, b]) => b - a)
+  const all = Object.entries(entrant.calls)
+    .map(([name, count]): [string, number] => [name, count * scale])
+    .sort(([, a], [, b]) => b - a)
   const total = all.reduce((sum, [, count]) => sum + count, 0)
   const top = all.slice(0, 6).map(([name, count]) => `${name} ${count.toFixed(1)}`)
   return [`${entrant.name} ${total.toFixed(1)} (${top.join(', ')})`]

@@ -4,6 +4,9 @@ import type { Saved } from './saved.ts'
 import { cpu, cpuOf, median, rssOf, secondsOf, serverCpuOf } from './stats.ts'
 import type { Claim, Contest, Entrant } from './types.ts'
 
+/** Share of the machine that went to other work: above it a run is not one to compare with. */
+const QUIET = 0.1
+
 /** The results page, Markdown: what was promised, what was measured, and what stood in the way. */
 export function report(saved: Saved[], { judged = true } = {}): string {
   const newest = saved.toSorted((a, b) => b.at.localeCompare(a.at))[0]
@@ -79,10 +82,20 @@ function rowLines(saved: Saved, newest: Saved): string[] {
   const version = machine.versions.longshore
   const older = version === newest.machine.versions.longshore ? '' : ` with longshore ${version}`
   lines.push(`${at.slice(0, 10)}${older}, medians of ${runs} ${runs === 1 ? 'run' : 'runs'} in turn.`)
+  const noise = Math.max(
+    0,
+    ...row.contests.flatMap((contest) => contest.entrants.map((each) => othersOf(each, machine))),
+  )
+  if (noise > QUIET) lines.push('', '**The machine was not quiet**: see the column "others".')
   if (row.failed !== undefined) lines.push('', `**Failed**: ${row.failed}`)
   for (const contest of row.contests) lines.push('', ...contestLines(contest, machine.cores))
   if (row.notes.length > 0) lines.push('', ...row.notes)
   return lines
+}
+
+function othersOf(entrant: Entrant, { cores }: { cores: number }): number {
+  const shares = entrant.runs.map((run) => run.otherSeconds / (run.seconds * cores))
+  return shares.length === 0 ? 0 : median(shares)
 }
 
 function contestLines(contest: Contest, cores: number): string[] {
@@ -110,7 +123,7 @@ function entrantLine(entrant: Entrant, contest: Contest, cores: number): string 
   const own = cpuOf(entrant)
   const server = serverCpuOf(entrant)
   const user = median(entrant.runs.map((run) => run.userSeconds / cpu(run)))
-  const others = median(entrant.runs.map((run) => run.otherSeconds / (run.seconds * cores)))
+  const others = othersOf(entrant, { cores })
   const cells = [
     entrant.name,
     seconds.toFixed(2),
