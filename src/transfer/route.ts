@@ -40,8 +40,8 @@ const REST_MS = 10 * 60_000
 const EARLY_MS = 5 * 60_000
 /** ms between two questions for a target at least */
 const ASK_MS = 1000
-/** Refusals that other credentials, another clock or another region would have spared. */
-const MENDABLE = /\b(30[12378]|40[0137]|expired|credential|clock|region|redirect)/i
+/** Refusals that other credentials, another clock, another region or no checksum headers would have spared. */
+const MENDABLE = /\b(30[12378]|40[0137]|501|expired|credential|clock|region|redirect)/i
 
 const UNKNOWN = 'no target'
 /** ms after which a bucket that can't be reached by wire is asked once more */
