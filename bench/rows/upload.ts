@@ -50,7 +50,7 @@ export const upload: Row = {
         notes: [
           'longshore commits a checkpoint: it takes the run over (probe of conditional writes, takeover record), ' +
             'waits for a second unchanged look at the folder, pins the files by hard links, sends a CRC-32 with each ' +
-            'part and writes the commit record. s5cmd and rclone copy the files; their parts carry SHA-256 or MD5 sums.',
+            'part and writes the commit record. s5cmd and rclone copy the files, with an MD5 a part.',
         ],
       }
     } finally {
