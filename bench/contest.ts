@@ -1,6 +1,9 @@
 import { countCalls } from './syscalls.ts'
 import type { Bench, Claim, Contest, Entrant, Run, Target } from './types.ts'
 
+/** What a contest needs of the bench. */
+export type Stage = Pick<Bench, 'runs' | 'quick' | 'dir' | 'peers' | 'measure' | 'tuned' | 'signal' | 'say'>
+
 /** A tool in a contest: how it is run, how what it did is judged, how the traces of it are removed. */
 export interface Contestant {
   name: string
@@ -34,7 +37,7 @@ export interface ContestOptions {
  * Runs the contestants in turn (A B C, B C A, …): whatever else the machine does meanwhile hits all of them alike.
  * One that fails is out, and the others go on.
  */
-export async function contest(bench: Bench, target: Target, options: ContestOptions): Promise<Contest> {
+export async function contest(bench: Stage, target: Target, options: ContestOptions): Promise<Contest> {
   const { title, objects, bytes } = options
   const cold = bench.quick || options.warmUp === false
   const lanes: Lane[] = []
@@ -61,14 +64,14 @@ interface Lane {
   entrant: Entrant
 }
 
-function first(bench: Bench, target: Target, contestant: Contestant): Lane {
+function first(bench: Stage, target: Target, contestant: Contestant): Lane {
   const [way] = contestant.ways
   if (way === undefined) throw new Error(`${contestant.name} has no way to run`)
   return laneOf(bench, target, contestant, way)
 }
 
 /** One run of each way, or only of the one that an earlier row found to be the best. */
-async function warmUp(bench: Bench, target: Target, contestant: Contestant, title: string): Promise<Lane> {
+async function warmUp(bench: Stage, target: Target, contestant: Contestant, title: string): Promise<Lane> {
   const key = `${contestant.name}/${contestant.kind ?? title}/${target.scheme}`
   const known = contestant.ways.filter((way) => way.setting === bench.tuned.get(key))
   let best: { lane: Lane; seconds: number } | undefined
@@ -84,7 +87,7 @@ async function warmUp(bench: Bench, target: Target, contestant: Contestant, titl
   return best?.lane ?? failed ?? first(bench, target, contestant)
 }
 
-function laneOf(bench: Bench, target: Target, contestant: Contestant, way: Way): Lane {
+function laneOf(bench: Stage, target: Target, contestant: Contestant, way: Way): Lane {
   return {
     contestant,
     way,
@@ -94,7 +97,7 @@ function laneOf(bench: Bench, target: Target, contestant: Contestant, way: Way):
 
 /** Undefined, and the entrant marked, when it failed. */
 async function attempt(
-  bench: Bench,
+  bench: Stage,
   target: Target,
   lane: Lane,
   thorough: boolean,
@@ -119,7 +122,7 @@ function commandOf(target: Target, way: Way) {
 }
 
 /** One more run of each under strace, which slows them down too much to be measured at the same time. */
-async function traceCalls(bench: Bench, target: Target, lanes: Lane[], objects: number): Promise<void> {
+async function traceCalls(bench: Stage, target: Target, lanes: Lane[], objects: number): Promise<void> {
   for (const { contestant, way, entrant } of lanes) {
     if (entrant.failed !== undefined) continue
     try {
@@ -145,7 +148,7 @@ function rotated<T>(items: T[], by: number): T[] {
   return [...items.slice(at), ...items.slice(0, at)]
 }
 
-function lineOf(bench: Bench, target: Target, way: Way): string {
+function lineOf(bench: Stage, target: Target, way: Way): string {
   const names: [string, string][] = [
     [bench.peers.s5cmd, 's5cmd'],
     [bench.peers.rclone, 'rclone'],
@@ -160,7 +163,7 @@ function lineOf(bench: Bench, target: Target, way: Way): string {
   return names.reduce((line, [from, to]) => line.replaceAll(from, to), variables.join('') + words.join(' '))
 }
 
-function tell(bench: Bench, what: string, { entrant }: Lane, run: Run | undefined): void {
+function tell(bench: Stage, what: string, { entrant }: Lane, run: Run | undefined): void {
   const result =
     run === undefined
       ? `failed: ${entrant.failed}`

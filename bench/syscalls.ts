@@ -5,7 +5,7 @@ import type { Bench } from './types.ts'
 
 /** System calls an object, by name, as strace(1) counts them over all threads and children. Throws without strace. */
 export async function countCalls(
-  bench: Bench,
+  bench: Pick<Bench, 'dir' | 'measure'>,
   command: Command,
   objects: number,
 ): Promise<Record<string, number>> {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Contestant, contest } from '../../bench/contest.ts'
+import { type Contestant, contest, type Stage } from '../../bench/contest.ts'
 import { report, verdict } from '../../bench/report.ts'
 import { speed } from '../../bench/stats.ts'
-import type { Bench, Run, Target } from '../../bench/types.ts'
+import type { Run, Target } from '../../bench/types.ts'
 
 const TARGET: Target = {
   scheme: 'https',
@@ -18,8 +18,8 @@ const TARGET: Target = {
 }
 
 /** The measured time is the number at the end of the command; `fail` fails. */
-function benchOf(order: string[], runs: number): Bench {
-  const measure: Bench['measure'] = async ({ argv: [name = '', seconds = ''] }) => {
+function benchOf(order: string[], runs: number): Stage {
+  const measure: Stage['measure'] = async ({ argv: [name = '', seconds = ''] }) => {
     order.push(name)
     if (seconds === 'fail') throw new Error('ended with 1: no')
     const run: Run = {
@@ -34,7 +34,6 @@ function benchOf(order: string[], runs: number): Bench {
   const peers = { python: 'python', s5cmd: '/s5cmd', rclone: '/rclone', versions: {} }
   const { signal } = new AbortController()
   return {
-    targets: [TARGET],
     runs,
     quick: false,
     dir: '/none',
@@ -43,7 +42,7 @@ function benchOf(order: string[], runs: number): Bench {
     tuned: new Map(),
     signal,
     say: () => {},
-  } as Bench
+  }
 }
 
 function contestant(name: string, ...seconds: string[]): Contestant {
