@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { Socket } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
@@ -103,6 +104,26 @@ for (const tls of [false, true]) {
     assert.equal(server.connections, 2)
   })
 
+  test(`a body that is longer than it said stops at its end, ${lane}`, async (t) => {
+    const size = 200_000
+    const server = await rawServer(t, {
+      tls,
+      async answer({ socket }) {
+        const answer = ok(object.subarray(0, size))
+        socket.write(answer.subarray(0, 1000))
+        // From here on the body is read straight into its place.
+        await sleep(30)
+        socket.write(Buffer.concat([answer.subarray(1000), Buffer.alloc(50_000, 0xff)]))
+      },
+    })
+    const around = Buffer.alloc(size + 100_000, 0xee)
+    await server.openWire().getInto(whole(size), around.subarray(0, size))
+    await sleep(30)
+    assert.ok(around.subarray(0, size).equals(object.subarray(0, size)))
+    assert.ok(around.subarray(size).equals(Buffer.alloc(100_000, 0xee)))
+    while (server.open.size > 0) await sleep(5)
+  })
+
   test(`a second answer behind the first does not reach the first's memory, nor the next request, ${lane}`, async (t) => {
     const size = 500_000
     const first = object.subarray(0, size)
@@ -139,8 +160,15 @@ for (const tls of [false, true]) {
     const reason = new Error('enough')
     const request = wire.getInto(whole(size), into, { signal: controller.signal })
     while (into[300_000] === 0) await sleep(1)
+    const ended: Socket[] = []
+    const { destroy } = Socket.prototype
+    t.mock.method(Socket.prototype, 'destroy', function (this: Socket, error?: Error) {
+      if (this.remotePort === server.port) ended.push(this)
+      return destroy.call(this, error)
+    })
     controller.abort(reason)
     await assert.rejects(request, reason)
+    assert.equal(ended[0]?.closed, true)
     into.fill(0x22)
     await sleep(50)
     assert.ok(into.equals(Buffer.alloc(size, 0x22)))
@@ -214,7 +242,11 @@ test('bytes behind a whole answer in one read are no answer that is understood',
   const server = await rawServer(t, {
     answer: ({ socket }) => void socket.write(Buffer.concat([ok('abc'), ok('x')])),
   })
-  await assert.rejects(get(server.openWire(), 3), (error) => error instanceof HandOver)
+  const failed = get(server.openWire(), 3)
+  await assert.rejects(
+    failed,
+    (error) => error instanceof HandOver && error.reason === 'bytes after the answer',
+  )
 })
 
 /** The answer in pieces that are cut at these bytes, each sent on its own. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Socket } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
@@ -99,12 +100,19 @@ test('an address that takes no connection is left out, and the others are used i
     // Nothing listens on the second one.
     return ['127.0.0.1', '127.0.0.77']
   }
+  const dialled: unknown[] = []
+  const { connect } = Socket.prototype
+  t.mock.method(Socket.prototype, 'connect', function (this: Socket, ...args: Parameters<typeof connect>) {
+    dialled.push(JSON.stringify(args[0]).includes('127.0.0.77'))
+    return connect.apply(this, args)
+  })
   const retries: unknown[] = []
   const wire = server.openWire({ host: 's3.test' }, { resolve })
   for (let i = 0; i < 5; i++) await get(wire, 'k', { onRetry: (retry: unknown) => void retries.push(retry) })
   assert.equal(asked, 1)
   assert.equal(server.connections, 5)
   assert.deepEqual(retries, [])
+  assert.equal(dialled.filter((dead) => dead).length, 1)
 })
 
 test('all addresses have their turn; one that was avoided has it again only when no other is left', async () => {
