@@ -19,6 +19,7 @@ const REACHES = new WeakMap<S3Client, Reach | NoWire>()
 /** … and when its credentials were last renewed before their time, ms since the epoch. */
 const RENEWALS = new WeakMap<S3Client, number>()
 
+const NOT_FOUND: NoWire = { reason: 'no endpoint' }
 /** Credentials that end sooner are renewed: the SDK's own limit. ms */
 const NEAR_END_MS = 300_000
 /** A provider that has no longer ones to give is not asked again before this has passed. ms */
@@ -42,7 +43,8 @@ export async function wireTarget(session: Session): Promise<WireTarget | NoWire>
     }
   }
   const reach = REACHES.get(client) ?? (await askReach(session, client))
-  REACHES.set(client, reach)
+  // A failure to find out may pass: only an answer is kept.
+  if (reach !== NOT_FOUND) REACHES.set(client, reach)
   if ('reason' in reach) return reach
   return {
     url,
@@ -80,7 +82,7 @@ async function credentialsOf(client: S3Client): Promise<WireCredentials> {
 
 /** Lets the SDK make the request of a key named `k`, up to where it would sign it. */
 async function askReach(session: Session, client: S3Client): Promise<Reach | NoWire> {
-  let found: Reach | NoWire = { reason: 'no endpoint' }
+  let found: Reach | NoWire = NOT_FOUND
   const stack = client.middlewareStack.clone()
   const stop = new Error('not sent')
   stack.add(
@@ -95,7 +97,7 @@ async function askReach(session: Session, client: S3Client): Promise<Reach | NoW
     await command.resolveMiddleware(stack, client.config, {})(command)
   } catch (error) {
     // The rules refuse this bucket: its requests fail in the SDK lane, which says why.
-    if (error !== stop) return { reason: 'no endpoint' }
+    if (error !== stop) return NOT_FOUND
   }
   return 'reason' in found ? found : (proxied(found, session.env) ?? found)
 }
@@ -106,7 +108,7 @@ function readReach(schemes: unknown, request: unknown): Reach | NoWire {
   if (name !== 'sigv4') return { reason: typeof name === 'string' ? name : 'no auth scheme' }
   if (signingName !== undefined && signingName !== 's3') return { reason: `signed for ${signingName}` }
   const { protocol, hostname, port, path, headers } = fieldsOf(request)
-  if (typeof hostname !== 'string' || typeof path !== 'string') return { reason: 'no endpoint' }
+  if (typeof hostname !== 'string' || typeof path !== 'string') return NOT_FOUND
   if (!path.endsWith('/k') || Object.keys(fieldsOf(fieldsOf(request).query)).some((q) => q !== 'x-id'))
     return { reason: 'an odd path' }
   const extra: Record<string, string> = {}
