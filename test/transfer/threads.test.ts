@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { LongshoreError } from '../../src/errors.ts'
+import { localStore } from '../../src/s3/local-store.ts'
+import type { EngineOptions, ObjectPiece, Transfer, TransferResult } from '../../src/transfer/types.ts'
+import { withDevServer } from '../support/devserver.ts'
+import { testEngine } from '../support/engine.ts'
+import { tempDir } from '../support/tmp.ts'
+
+/** An engine whose first thread goes wrong (test/support/odd-worker.mjs), over a folder with one object. */
+async function withOdd(t: TestContext, how: string, options: Partial<EngineOptions> = {}) {
+  const root = tempDir(t)
+  const store = localStore(root)
+  const body = randomBytes(1000)
+  await store.put({ key: 'k', body })
+  const etag = (await store.head('k'))?.etag ?? ''
+  process.env.ODD_WORKER = how
+  const workerFile = new URL('../support/odd-worker.mjs', import.meta.url)
+  const engine = testEngine(t, { workers: 2, ...options }, { workerFile })
+  const id = engine.attach(store)
+  const whole = (name: string, n = 1): Transfer => {
+    const path = join(root, name)
+    const piece: ObjectPiece = {
+      ...{ kind: 'object', at: 0, length: 1000, store: id },
+      ...{ key: 'k', offset: 0, size: 1000, etag },
+    }
+    const to = { kind: 'whole' as const, temp: `${path}.tmp`, path, mode: 0o644, durable: false }
+    return { id: n, length: 1000, pieces: [piece], to }
+  }
+  return { engine, whole, root, body }
+}
+
+for (const how of ['exit', 'throw']) {
+  test(`the work of a thread that died (${how}) is done by another`, async (t) => {
+    const { engine, whole, root, body } = await withOdd(t, how)
+    const results: TransferResult[] = []
+    const plan = Array.from({ length: 5 }, (_, i) => whole(`f${i}`, i))
+    await engine.run(plan, { onResult: (r) => results.push(r) })
+    assert.deepEqual(
+      results.map((r) => r.ok),
+      [true, true, true, true, true],
+    )
+    for (let i = 0; i < 5; i++) assert.deepEqual(readFileSync(join(root, `f${i}`)), body)
+    assert.equal(engine.stats.workers, 2)
+  })
+}
+
+test('when threads die one after the other, the transfer they died under fails, and the rest is done without them', async (t) => {
+  const { engine, whole, root, body } = await withOdd(t, 'always')
+  await assert.rejects(engine.move(whole('f')), { code: 'INTERNAL', message: /worker thread died/ })
+  await assert.rejects(engine.move(whole('f')), { code: 'INTERNAL', message: /worker thread died/ })
+  await engine.move(whole('f'))
+  assert.deepEqual(readFileSync(join(root, 'f')), body)
+})
+
+test('a thread that spins is noticed, its transfers fail, and the next ones go to another', async (t) => {
+  const { engine, whole, root } = await withOdd(t, 'spin', { stuckMs: 400 })
+  await assert.rejects(engine.move(whole('f')), { code: 'INTERNAL', message: /has not answered/ })
+  await engine.move(whole('f'))
+  assert.ok(existsSync(join(root, 'f')))
+})
+
+test('a thread whose disk hangs is STUCK, naming the file', async (t) => {
+  const { engine, whole, root } = await withOdd(t, 'disk', { stuckMs: 400 })
+  await assert.rejects(engine.move(whole('f')), (error: unknown) => {
+    assert.ok(error instanceof LongshoreError)
+    assert.equal(error.code, 'STUCK')
+    assert.equal(error.path, join(root, 'f'))
+    return true
+  })
+})
+
+test('what a thread does not understand is asked of the SDK on the main thread, and the bytes come to their place', async (t) => {
+  const dev = await withDevServer(t)
+  const body = randomBytes(50_000)
+  dev.seed({ a: body })
+  const store = await dev.openStore()
+  const etag = (await store.head('a'))?.etag ?? ''
+  const engine = testEngine(t, { workers: 1 })
+  const id = engine.attach(store)
+  dev.server.faults.add({ match: { operation: 'GetObject' }, do: { kind: 'chunked' } })
+  dev.server.requests.clear()
+  const piece = {
+    kind: 'object' as const,
+    at: 0,
+    length: 50_000,
+    store: id,
+    key: 'a',
+    offset: 0,
+    size: 50_000,
+    etag,
+  }
+  const done = await engine.move({ id: 1, length: 50_000, pieces: [piece], to: { kind: 'memory' } })
+  assert.ok(body.equals(done.body ?? Buffer.alloc(0)))
+  assert.deepEqual(Object.values(engine.stats.handedOver), [1])
+  const uploadId = await store.createUpload('up')
+  dev.server.faults.add({ match: { operation: 'UploadPart', first: 1 }, do: { kind: 'status', status: 400 } })
+  const to = { kind: 'part' as const, store: id, key: 'up', uploadId, partNumber: 1, offset: 0 }
+  const part = await engine.move({ id: 2, length: 50_000, pieces: [piece], to })
+  const parts = [{ partNumber: 1, etag: part.etag ?? '', size: 50_000, crc32: part.crc32 }]
+  await store.completeUpload({ key: 'up', uploadId, parts, size: 50_000 })
+  assert.deepEqual(dev.server.objects.get('test', 'up'), body)
+})
+
+test('a part of many objects and known bytes is put together by a thread', async (t) => {
+  const root = tempDir(t)
+  const store = localStore(root)
+  const body = randomBytes(64)
+  await store.put({ key: 'k', body })
+  const etag = (await store.head('k'))?.etag ?? ''
+  const engine = testEngine(t, { workers: 1 })
+  const id = engine.attach(store)
+  const pieces: Transfer['pieces'] = Array.from({ length: 200 }, (_, i) =>
+    i % 2 === 0
+      ? { kind: 'object', at: i * 64, length: 64, store: id, key: 'k', offset: 0, size: 64, etag }
+      : { kind: 'bytes', at: i * 64, length: 64, bytes: Buffer.alloc(64, i) },
+  )
+  const uploadId = await store.createUpload('shard')
+  const to = { kind: 'part' as const, store: id, key: 'shard', uploadId, partNumber: 1, offset: 0 }
+  const { etag: partEtag = '', crc32 } = await engine.move({ id: 1, length: 12_800, pieces, to })
+  const parts = [{ partNumber: 1, etag: partEtag, size: 12_800, crc32 }]
+  await store.completeUpload({ key: 'shard', uploadId, parts, size: 12_800 })
+  const expected = pieces.map((piece) => (piece.kind === 'bytes' ? piece.bytes : body))
+  assert.deepEqual(readFileSync(join(root, 'shard')), Buffer.concat(expected))
+})
