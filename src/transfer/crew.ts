@@ -49,6 +49,8 @@ export interface Crew {
 const REQUEST_WEIGHT = 64 * 1024
 /** What each thread has to do before one more is worth its start. */
 const WORTH = 4 * 1024 * 1024
+/** Tickets fit into the shared memory's numbers; so many are never out at once. */
+const MOST_TICKETS = 2 ** 30
 /** Threads that may die before the rest is done without. */
 const SPARE = 2
 /** ms that a thread has to end in order, and to be ended */
@@ -221,7 +223,8 @@ export function openCrew(options: CrewOptions): Crew {
     start(transfer, scope, settle) {
       const requests = requestsOf(transfer)
       const weight = transfer.length + requests * REQUEST_WEIGHT
-      const ticket = lastTicket++
+      const ticket = lastTicket
+      lastTicket = (lastTicket + 1) % MOST_TICKETS
       scope.jobs.add(jobOf(scope))
       dispatch({ ticket, transfer, scope, settle, weight, requests, again: false })
     },
