@@ -160,15 +160,15 @@ for (const tls of [false, true]) {
     const reason = new Error('enough')
     const request = wire.getInto(whole(size), into, { signal: controller.signal })
     while (into[300_000] === 0) await sleep(1)
-    const ended: Socket[] = []
+    const closed = new Set<Socket>()
     const { destroy } = Socket.prototype
     t.mock.method(Socket.prototype, 'destroy', function (this: Socket, error?: Error) {
-      if (this.remotePort === server.port) ended.push(this)
+      if (this.remotePort === server.port) this.once('close', () => closed.add(this))
       return destroy.call(this, error)
     })
     controller.abort(reason)
     await assert.rejects(request, reason)
-    assert.equal(ended[0]?.closed, true)
+    assert.equal(closed.size, 1)
     into.fill(0x22)
     await sleep(50)
     assert.ok(into.equals(Buffer.alloc(size, 0x22)))
