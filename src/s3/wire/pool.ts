@@ -1,3 +1,4 @@
+import { errorCode } from '../../fs/error-code.ts'
 import { openAddresses, type Resolve } from './addresses.ts'
 import { Connection, type Owner } from './connection.ts'
 import { type Dialler, openDialler } from './dial.ts'
@@ -37,6 +38,8 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
   const peers = openPeers()
   const all = new Set<Connection>()
   const idle: Connection[] = []
+  /** Waiting for an address. */
+  const waiting = new Set<Exchange>()
   let dialler: Dialler | undefined
   let timer: NodeJS.Timeout | undefined
   let swept = 0
@@ -112,6 +115,7 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
   }
 
   const run = (exchange: Exchange) => {
+    if (closed !== undefined) exchange.fail(closed.reason)
     if (exchange.settled) return
     requests++
     for (let one = idle.pop(); one !== undefined; one = idle.pop()) {
@@ -127,17 +131,20 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
   const dial = (exchange: Exchange, before: unknown) => {
     const tried = exchange.tried ?? new Set()
     exchange.tried = tried
+    waiting.add(exchange)
     addresses.next(tried).then(
       (found) => {
-        if (exchange.settled) return
-        if (closed !== undefined) exchange.fail(closed.reason)
-        else if (found === undefined) exchange.fail(before)
+        if (!waiting.delete(exchange) || exchange.settled) return
+        if (found === undefined) exchange.fail(before)
         else {
           tried.add(found.address)
           connect(exchange, found)
         }
       },
-      (error) => exchange.fail(error),
+      (error) => {
+        waiting.delete(exchange)
+        exchange.fail(error)
+      },
     )
   }
 
@@ -163,12 +170,24 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
     close(reason) {
       closed = { reason }
       for (const one of [...all]) one.end(reason)
+      for (const exchange of waiting) exchange.fail(reason)
+      waiting.clear()
       stop()
     },
   }
 }
 
+const UNREACHED = new Set([
+  'ECONNREFUSED',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EHOSTDOWN',
+  'EADDRNOTAVAIL',
+])
+
 /** Nobody took the connection there, which says nothing about the host's other addresses. */
 function isUnreached(error: unknown): boolean {
-  return error instanceof Error && Reflect.get(error, 'syscall') === 'connect'
+  const code = errorCode(error)
+  return code !== undefined && UNREACHED.has(code)
 }

@@ -137,6 +137,15 @@ test('a host that nobody knows or that takes no connection is an error, after it
   await assert.rejects(get(refusing), { code: 'UNREACHABLE' })
 })
 
+test('close() waits for no lookup of a name', async (t) => {
+  const server = await rawServer(t, { answer() {} })
+  const wire = server.openWire({ host: 's3.test' }, { resolve: () => new Promise(() => {}) })
+  const going = Promise.allSettled([get(wire), get(wire)])
+  await sleep(10)
+  wire.close()
+  for (const { status } of await going) assert.equal(status, 'rejected')
+})
+
 test('a server that hangs up on TLS is named as such', async (t) => {
   const server = await rawServer(t, {
     answer() {},
