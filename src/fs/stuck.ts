@@ -59,7 +59,8 @@ export function isStuck(error: unknown): boolean {
   return error instanceof LongshoreError && error.code === 'STUCK'
 }
 
-function stuck(path: string, stuckMs: number): LongshoreError {
+/** `path`: what the disk does not answer for. */
+export function stuck(path: string, stuckMs: number): LongshoreError {
   return new LongshoreError('STUCK', `${path}: the disk has not answered for ${stuckMs / 1000} s`, {
     path,
     hint: 'look at the disk or the mount (dmesg); this process may have to be killed',

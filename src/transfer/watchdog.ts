@@ -1,4 +1,5 @@
 import { LongshoreError } from '../errors.ts'
+import { stuck } from '../fs/stuck.ts'
 import type { Hand } from './hand.ts'
 
 /** Looks at the threads from outside: one that spins or hangs fires no timer of its own. */
@@ -53,8 +54,5 @@ export function whyStill({ member, tasks }: Hand, stuckMs: number): LongshoreErr
       hint: 'run again; --workers 0 does without threads',
     })
   }
-  return new LongshoreError('STUCK', `${to.path}: the disk has not answered for ${seconds} s`, {
-    path: to.path,
-    hint: 'look at the disk or the mount (dmesg); this process may have to be killed',
-  })
+  return stuck(to.path, stuckMs)
 }

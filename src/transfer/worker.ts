@@ -17,8 +17,8 @@ const POLL_MS = 2
 /** Results that are worth a message at once; ms that fewer wait for more */
 const BATCH = 16
 const BATCH_MS = 1
-/** ms between two signs of life */
-const BEAT_MS = 20
+/** ms between two signs of life at most, while there is work: an idle thread wakes nobody */
+const BEAT_MS = 250
 
 /**
  * A worker thread: the same core as the main thread's, over stores that it opens itself. Transfers come in, results
@@ -104,11 +104,17 @@ function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
   })
   const stores = openWorkerStores(core, post)
   const scopes = new Map<number, { scope: Scope; open: number }>()
+  let beats: NodeJS.Timeout | undefined
   const begin = (id: number, transfer: Transfer) => {
+    beats ??= setInterval(member.beatOnce, Math.min(BEAT_MS, start.stuckMs / 10))
     const known = scopes.get(id) ?? { scope: openScope(id), open: 0 }
     if (known.open++ === 0) scopes.set(id, known)
     startHere(core, transfer, known.scope, (result) => {
       if (--known.open === 0) scopes.delete(id)
+      if (scopes.size === 0) {
+        clearInterval(beats)
+        beats = undefined
+      }
       results.push(result)
       flushSoon()
     })
@@ -134,11 +140,9 @@ function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
         return
       case 'close':
         stores.close()
-        clearInterval(beats)
         void core.io.closeIdle().then(() => port.close())
     }
   })
-  const beats = setInterval(member.beatOnce, BEAT_MS)
 }
 
 function memoryOf(bytes: Uint8Array): ArrayBuffer {

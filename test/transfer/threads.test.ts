@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { LongshoreError } from '../../src/errors.ts'
@@ -125,4 +126,15 @@ test('a part of many objects and known bytes is put together by a thread', async
   await store.completeUpload({ key: 'shard', uploadId, parts, size: 12_800 })
   const expected = pieces.map((piece) => (piece.kind === 'bytes' ? piece.bytes : body))
   assert.deepEqual(readFileSync(join(root, 'shard')), Buffer.concat(expected))
+})
+
+test('threads hold the process while they work, and not a moment longer, even when nobody closes the engine', (t) => {
+  const dir = tempDir(t)
+  writeFileSync(join(dir, 'k'), 'abc')
+  const script = join(import.meta.dirname, '../support/idle-engine.ts')
+  const child = spawnSync(process.execPath, ['--import', 'tsx', script, dir], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
+  assert.deepEqual([child.status, child.stdout, child.stderr], [0, 'abc', ''])
 })
