@@ -16,8 +16,8 @@ function workersOf(given: string | undefined, env: Record<string, string> = {}, 
   return engineOptions(globals, env, { mostWorkers, tell() {} }).workers
 }
 
-test('--workers auto is the cores of this process, two at most for a command that runs beside a trainer', () => {
-  assert.equal(workersOf(undefined), usableCores())
+test('--workers auto leaves one core to the main thread, and is two at most for a command that runs beside a trainer', () => {
+  assert.equal(workersOf(undefined), Math.max(1, usableCores() - 1))
   assert.equal(workersOf('auto', {}, 1), 1)
 })
 
