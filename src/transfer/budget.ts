@@ -14,15 +14,13 @@ export interface Budget {
   release(bytes: number): void
 }
 
-/** `onChange` is told what is free. */
-export function openBudget(limit: number, onChange?: (free: number) => void): Budget {
+export function openBudget(limit: number): Budget {
   const queue: { bytes: number; grant: () => void }[] = []
   let held = 0
   let peak = 0
   const hold = (bytes: number) => {
     held += bytes
     peak = Math.max(peak, held)
-    onChange?.(limit - held)
   }
   const take = (wanted: number) => {
     const bytes = Math.min(wanted, limit)
@@ -69,7 +67,6 @@ export function openBudget(limit: number, onChange?: (free: number) => void): Bu
     },
     release(bytes) {
       held -= bytes
-      onChange?.(limit - held)
       serve()
     },
   }

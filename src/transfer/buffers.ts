@@ -8,6 +8,8 @@ export interface Buffers {
   take(length: number): Buffer
   /** Nobody may write to it any more. Given back before its bytes are given back to the budget. */
   give(buffer: Buffer): void
+  /** It will not come back: someone may still write to it. */
+  lose(buffer: Buffer): void
   clear(): void
 }
 
@@ -19,10 +21,15 @@ export function bufferSize(length: number): number {
   return size
 }
 
-/** `room`: bytes of the budget that nobody holds; what lies idle here never takes more than that. */
-export function openBuffers(room: () => number): Buffers {
+/**
+ * `allowance`: bytes that this thread may keep, in use and idle together; what is in use may be more, since that is
+ * the budget's to say, and then nothing lies idle. An allowance that followed the budget from moment to moment would
+ * throw away what the next transfer needs: a part's memory costs as much to make anew as its bytes to receive.
+ */
+export function openBuffers(allowance: number): Buffers {
   const idle = new Map<number, Buffer[]>()
   let idleBytes = 0
+  let used = 0
   const clear = () => {
     idle.clear()
     idleBytes = 0
@@ -30,10 +37,11 @@ export function openBuffers(room: () => number): Buffers {
   return {
     take(length) {
       const size = bufferSize(length)
+      used += size
       const found = idle.get(size)?.pop()
       if (found === undefined) {
         // Of another size, all of them: they make way.
-        if (idleBytes > room()) clear()
+        if (used + idleBytes > allowance) clear()
         return Buffer.allocUnsafeSlow(size)
       }
       idleBytes -= size
@@ -41,11 +49,15 @@ export function openBuffers(room: () => number): Buffers {
     },
     give(buffer) {
       const size = buffer.length
-      if (idleBytes > room()) clear()
+      used -= size
+      if (used + idleBytes + size > allowance) return
       const list = idle.get(size) ?? []
       if (list.length === 0) idle.set(size, list)
       list.push(buffer)
       idleBytes += size
+    },
+    lose(buffer) {
+      used -= buffer.length
     },
     clear,
   }

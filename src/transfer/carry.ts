@@ -35,6 +35,7 @@ export async function carry(core: Core, transfer: Transfer, under: Under): Promi
     throw error
   } finally {
     if (reusable) core.buffers.give(buffer)
+    else if (!keeps) core.buffers.lose(buffer)
   }
 }
 

@@ -16,6 +16,8 @@ export interface CrewOptions {
   workers: number
   file: URL
   bwlimit: number | undefined
+  /** Bytes of all threads' buffers together. */
+  memory: number
   /** ms */
   stuckMs: number
   climb: Climb
@@ -86,7 +88,8 @@ export function openCrew(options: CrewOptions): Crew {
     if (index >= members) return undefined
     const member = shared.member(index)
     const { bwlimit, stuckMs } = options
-    const start = { memory: shared.memory, member: index, members, bwlimit, stuckMs }
+    const memoryShare = options.memory / workers
+    const start = { memory: shared.memory, member: index, members, memoryShare, bwlimit, stuckMs }
     const { file } = options
     const hand = startHand({ file, start, member, index, onMessage, onDeath: buried })
     for (const [store, reach] of known) hand.post({ kind: 'store', store, reach })

@@ -41,7 +41,14 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
     workers === 0
       ? undefined
       : openThreads({
-          ...{ workers, bwlimit, stuckMs, climb, file: parts.workerFile ?? WORKER_FILE },
+          ...{
+            workers,
+            bwlimit,
+            stuckMs,
+            climb,
+            memory: options.memory,
+            file: parts.workerFile ?? WORKER_FILE,
+          },
           core: () => core,
           onRetry(reasons, slowDown) {
             if (slowDown) climb.slowDown()
@@ -49,13 +56,11 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
           },
         })
   const crew = threads?.crew
-  const budget = openBudget(options.memory, (free) => {
-    if (crew !== undefined) crew.shared.free = free
-  })
+  const budget = openBudget(options.memory)
   const { stats, counters, handedOver } = openStats({ budget, climb, onRetry, threads: () => crew })
   const io = openLocalIo({ stuckMs })
   const core = openCore({
-    buffers: openBuffers(() => budget.limit - budget.held),
+    buffers: openBuffers(options.memory / Math.max(1, workers)),
     slots: openSlots(crew?.gate ?? gateOf(climb)),
     pace: openPace(bwlimit, { free: crew?.shared.pace }),
     io,

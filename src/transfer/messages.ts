@@ -10,6 +10,8 @@ export interface WorkerStart {
   memory: SharedArrayBuffer
   member: number
   members: number
+  /** Bytes of buffers that the thread may keep. */
+  memoryShare: number
   /** bytes a second, of all threads together */
   bwlimit: number | undefined
   /** ms */

@@ -6,8 +6,8 @@ import { iteratePlan } from './plan.ts'
 import { followSignal, type Job, openScope, type Scope } from './scope.ts'
 import type { RunOptions, Transfer, TransferDone, TransferResult } from './types.ts'
 
-/** Transfers open at once beyond the requests in flight: enough that no slot waits for the plan. */
-const AHEAD = 64
+/** Transfers open at once beyond the requests in flight: enough that no slot waits for the plan, or for results. */
+const AHEAD = 256
 
 /** What runs and single moves share. */
 export interface Mover {

@@ -8,8 +8,6 @@ export interface Shared {
   readonly pace: BigInt64Array
   /** Requests that all threads together may have in flight. */
   limit: number
-  /** Bytes of the budget that nobody holds. */
-  free: number
   /** Takes one of the limit; false: there is none left. */
   enter(member: Member): boolean
   leave(member: Member): void
@@ -55,7 +53,6 @@ export function openShared(members: number): Shared {
 /** The same numbers, in another thread. */
 export function viewShared(memory: SharedArrayBuffer): Shared {
   const head = new Int32Array(memory, 0, 4)
-  const free = new Float64Array(memory, 24, 1)
   const actives = new WeakMap<Member, Int32Array>()
   const cellsOf = (member: Member) => actives.get(member) ?? head
   return {
@@ -66,12 +63,6 @@ export function viewShared(memory: SharedArrayBuffer): Shared {
     },
     set limit(limit) {
       Atomics.store(head, LIMIT, limit)
-    },
-    get free() {
-      return free[0] ?? 0
-    },
-    set free(bytes) {
-      free[0] = bytes
     },
     enter(member) {
       if (Atomics.add(head, TOTAL, 1) < Atomics.load(head, LIMIT)) {

@@ -14,9 +14,10 @@ import { openWorkerStores } from './worker-stores.ts'
 
 /** ms between two looks at a share that others move */
 const POLL_MS = 2
-/** Results that are worth a message at once; ms that fewer wait for more */
-const BATCH = 16
-const BATCH_MS = 1
+/** Results that are worth a message at once, or bytes that the budget waits for; ms that fewer wait for more */
+const BATCH = 64
+const BATCH_BYTES = 1024 * 1024
+const BATCH_MS = 8
 /** ms between two signs of life at most, while there is work: an idle thread wakes nobody */
 const BEAT_MS = 250
 
@@ -36,9 +37,12 @@ function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
   let retries: string[] = []
   let slow = false
   let results: TransferResult[] = []
-  let flushing = false
+  let resultBytes = 0
+  let looking = false
+  let timer: NodeJS.Timeout | undefined
   const flush = () => {
-    flushing = false
+    clearTimeout(timer)
+    timer = undefined
     member.beatOnce()
     if (retries.length > 0) post({ kind: 'retry', reasons: retries, slowDown: slow })
     retries = []
@@ -46,21 +50,25 @@ function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
     if (results.length === 0) return
     const packed = packResults(results)
     results = []
+    resultBytes = 0
     post({ kind: 'results', results: packed }, packed.bodies.map(memoryOf))
   }
   /** A message costs as much as a small request: results wait a moment for others, while there is work. */
+  const look = () => {
+    looking = false
+    const worth = results.length >= BATCH || resultBytes >= BATCH_BYTES
+    if (worth || core.slots.active + core.slots.waiting === 0) flush()
+    else timer ??= setTimeout(flush, BATCH_MS)
+  }
   const flushSoon = () => {
-    if (flushing) return
-    flushing = true
-    setImmediate(() => {
-      if (results.length >= BATCH || core.slots.active + core.slots.waiting === 0) flush()
-      else setTimeout(flush, BATCH_MS)
-    })
+    if (looking) return
+    looking = true
+    setImmediate(look)
   }
 
   let current: number | undefined
   const core = openCore({
-    buffers: openBuffers(() => shared.free / start.members),
+    buffers: openBuffers(start.memoryShare),
     slots: openSlots({
       pollMs: POLL_MS,
       get limit() {
@@ -116,6 +124,7 @@ function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
         beats = undefined
       }
       results.push(result)
+      if (result.ok) resultBytes += result.bytes
       flushSoon()
     })
   }

@@ -33,17 +33,19 @@ test('a wish that is aborted lets the next one through', async () => {
   assert.equal(await small, 40)
 })
 
-test('buffers are used again, and what lies idle never takes more than the budget has free', () => {
-  let room = 1 << 20
-  const buffers = openBuffers(() => room)
-  const first = buffers.take(16_000)
-  assert.equal(first.length, bufferSize(16_000))
-  buffers.give(first)
-  assert.equal(buffers.take(15_000), first)
-  buffers.give(first)
-  room = 0
-  buffers.take(4_000)
-  assert.notEqual(buffers.take(16_000), first)
+test('buffers are used again, and what lies idle never takes more than the allowance leaves', () => {
+  const [part, half] = [1 << 22, 1 << 21]
+  const buffers = openBuffers(2 * part)
+  const [first, second, third] = [buffers.take(part), buffers.take(part), buffers.take(part)]
+  assert.equal(first.length, bufferSize(part))
+  // All that were in use come back before the next is taken: two of them are within the allowance.
+  for (const one of [first, second, third]) buffers.give(one)
+  assert.deepEqual(new Set([buffers.take(part), buffers.take(part)]), new Set([second, third]))
+  buffers.give(second)
+  // Another size does not fit beside it.
+  const other = buffers.take(half + 1)
+  assert.notEqual(buffers.take(part), second)
+  buffers.lose(other)
 })
 
 test('the limit climbs while goodput grows, comes back when it does not, and stays in its bounds', () => {
