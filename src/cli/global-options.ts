@@ -18,9 +18,14 @@ export const GLOBALS = {
     aws: [{ name: 'AWS_PROFILE' }],
   }),
   noSignRequest: flag('--no-sign-request', 'anonymous requests, for public buckets'),
-  caBundle: value('--ca-bundle <FILE>', 'PEM file with additional certificate authorities', text, {
-    aws: [{ name: 'AWS_CA_BUNDLE' }],
-  }),
+  caBundle: value(
+    '--ca-bundle <FILE>',
+    'PEM file of the certificate authorities to trust, instead of the public ones',
+    text,
+    {
+      aws: [{ name: 'AWS_CA_BUNDLE' }],
+    },
+  ),
   noVerifySsl: flag('--no-verify-ssl', 'accept any certificate (for tests only)'),
   requestPayer: flag('--request-payer', 'agree to pay for requester-pays buckets'),
   expectedBucketOwner: value(

@@ -5,7 +5,7 @@ export interface S3Settings {
   profile?: string | undefined
   /** Anonymous requests. */
   noSignRequest: boolean
-  /** PEM file of extra authorities. */
+  /** PEM file of the authorities to trust, instead of the public ones. */
   caBundle?: string | undefined
   noVerifySsl: boolean
   requestPayer: boolean

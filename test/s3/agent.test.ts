@@ -58,3 +58,25 @@ async function get(url: URL, agent: Agent): Promise<void> {
   answer.resume()
   await once(answer, 'end')
 }
+
+test('A bundle is trusted instead of the public authorities; NODE_EXTRA_CA_CERTS beside it', (t) => {
+  const dir = tempDir(t)
+  const caBundle = join(dir, 'ca.pem')
+  const extra = join(dir, 'extra.pem')
+  const [named, told] = [makeCertificate().cert, makeCertificate().cert]
+  writeFileSync(caBundle, named)
+  writeFileSync(extra, told)
+  const trustedBy = (options: { env: NodeJS.ProcessEnv; caBundle?: string }) => {
+    const agents = openAgents({ noVerifySsl: false, timeoutMs: 5000, ...options })
+    t.after(() => agents.close())
+    return agents.ca
+  }
+
+  assert.deepEqual(trustedBy({ env: {}, caBundle }), [named])
+  assert.deepEqual(trustedBy({ env: { NODE_EXTRA_CA_CERTS: extra }, caBundle }), [named, told])
+  assert.equal(
+    trustedBy({ env: { NODE_EXTRA_CA_CERTS: extra } }),
+    undefined,
+    "node's own, which has it already",
+  )
+})
