@@ -1,7 +1,7 @@
 // Writes man/ from the command tree. Run after a build: npm run man
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { manPages } from '../dist/cli/man.js'
+import { manPages } from '../dist/man.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const { version } = JSON.parse(await readFile(`${root}package.json`, 'utf8'))

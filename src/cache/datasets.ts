@@ -1,6 +1,6 @@
 import { lstat, open, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { errorCode } from '../fs/error-code.ts'
 import { datasetId, datasetPath, stateFile } from './paths.ts'
 import { eachRecord, readRecord, writeRecord } from './records.ts'

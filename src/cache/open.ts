@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { access, chmod, constants, lstat, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { LongshoreError } from '../errors.ts'
 import { linkDurable, syncDir, writeFileDurable } from '../fs/durable.ts'
 import { errorCode } from '../fs/error-code.ts'

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, lstat, open, opendir, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { removeDurable, writeFileDurable } from '../fs/durable.ts'
 import { errorCode } from '../fs/error-code.ts'
 import { type StateFolder, stateFile } from './paths.ts'

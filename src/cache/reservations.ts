@@ -1,6 +1,6 @@
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { forgetLock, isLocked } from '../fs/lock.ts'
 import { lockFolder } from './locks.ts'
 import { stateFile } from './paths.ts'

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Amount } from '../fs/amount.ts'
 import { type CachedDataset, folderOf, listDatasets } from './datasets.ts'
 import { isDatasetLocked, lockDataset } from './locks.ts'

@@ -76,7 +76,10 @@ async function parseConfig(
   text: string,
   tree: { globals: Specs; commands: Readonly<Record<string, Specs>> },
 ): Promise<ConfigFile> {
-  const [{ parseDocument, LineCounter, isMap }, { z }] = await Promise.all([import('yaml'), import('zod')])
+  const [{ parseDocument, LineCounter, isMap }, z] = await Promise.all([
+    import('./late-yaml.ts'),
+    import('../late-zod.ts'),
+  ])
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true })
   const problem = document.errors[0]

@@ -82,6 +82,8 @@ function fatal(error: unknown): void {
 }
 
 function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  // A build is one folder.
+  const up = import.meta.url.endsWith('.ts') ? '../..' : '..'
+  const text = readFileSync(new URL(`${up}/package.json`, import.meta.url), 'utf8')
   return (JSON.parse(text) as { version: string }).version
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { readHolds } from '../cache/leases.ts'
 import { listReady } from '../cache/ready.ts'
 import type { Cache } from '../cache/types.ts'

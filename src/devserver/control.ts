@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Faults } from './effects.ts'
 import { OPERATIONS } from './route.ts'
 import type { RequestLog } from './types.ts'

@@ -6,7 +6,7 @@ import { startDevServer } from './server.ts'
 
 /**
  * The dev server in a process of its own:
- * `node dist/devserver/main.js --dir D [--port N] [--bucket B]… [--tls] [--anonymous] [--with-parent]`.
+ * `node dist/devserver.js --dir D [--port N] [--bucket B]… [--tls] [--anonymous] [--with-parent]`.
  * Prints one JSON line `{url, port, ca?}` when it listens; ends on SIGTERM, SIGINT or when its stdin ends (--with-parent).
  */
 const { values } = parseArgs({

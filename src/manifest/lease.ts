@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** Who keeps a dataset from being evicted, and for how long: `.longshore/leases/<id>.json`, `.longshore/pins/<id>.json`. */
 const id = z.string().regex(/^[0-9a-z-]{1,48}$/)

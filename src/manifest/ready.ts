@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /**
  * `.longshore/ready/<dataset>/<selection>.json`, written last: every file of the selection is in the dataset's

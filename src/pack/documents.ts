@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { crc32, crcHex } from '../checksum/crc32.ts'
 import { LongshoreError } from '../errors.ts'
 import { canonicalJson } from '../manifest/canonical.ts'

@@ -27,7 +27,7 @@ import type {
 const ID = /^[0-9a-f]{24}$/
 /** Loaded late: threads that only write parts need no zod. */
 const headSchema = async () => {
-  const { z } = await import('zod')
+  const z = await import('../late-zod.ts')
   return z.strictObject({ key: z.string().min(1), initiated: z.number().int().nonnegative() })
 }
 

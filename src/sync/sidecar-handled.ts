@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { writeFileDurable } from '../fs/durable.ts'
 import type { LogWriter } from './epoch.ts'
 import { type CommitHead, placeUrl } from './log.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { StagedCheckpoint } from './types.ts'
 
 /** The last file of a stage folder to be written: what it says is held is held. */

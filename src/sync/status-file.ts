@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { writeFileDurable } from '../fs/durable.ts'
 import { STATE_FOLDER } from '../manifest/checkpoint.ts'
 

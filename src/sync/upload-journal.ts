@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { appendFile, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { errorCode } from '../fs/error-code.ts'
 import { makePath } from '../fs/make-path.ts'
 import { type LogPlace, placeUrl } from './log.ts'
