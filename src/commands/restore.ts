@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { isLongshoreError, LongshoreError } from '../errors.ts'
 import type { CommitRecord } from '../manifest/checkpoint.ts'
 import { openStore } from '../s3/open.ts'
+import type { ObjectStore } from '../s3/store.ts'
 import { parseLocation } from '../s3/uri.ts'
 import { type LogPlace, placeUrl } from '../sync/log.ts'
 import { type Restored, restoreCheckpoint } from '../sync/restore.ts'
@@ -50,15 +51,15 @@ const MOVED = 3
 export async function restore(options: RestoreOptions, context: CommandContext): Promise<RestoreReport> {
   const { signal, progress } = context
   const location = parseLocation(options.source, { cwd: process.cwd() })
-  const { store, prefix } = await openStore(location, context.s3, {
-    env: context.env,
-    signal,
-    onRetry: (reason) => progress.retry(reason),
-  })
-  const engine = openEngine({ ...context.engine, signal, onRetry: (reason) => progress.retry(reason) })
+  const onRetry = (reason: string) => progress.retry(reason)
+  const early = !options.list && !context.dryRun
+  const engine = openEngine({ ...context.engine, signal, onRetry, early })
   const started = performance.now()
+  let store: ObjectStore | undefined
   try {
-    const place: LogPlace = { engine, store, prefix }
+    const opened = await openStore(location, context.s3, { env: context.env, signal, onRetry })
+    store = opened.store
+    const place: LogPlace = { engine, store, prefix: opened.prefix }
     progress.phase('list')
     const report = options.list
       ? await list(place, options, context)
@@ -66,7 +67,7 @@ export async function restore(options: RestoreOptions, context: CommandContext):
     return { ...report, seconds: (performance.now() - started) / 1000 }
   } finally {
     await engine.close()
-    await store.close()
+    await store?.close()
   }
 }
 

@@ -50,10 +50,12 @@ export async function runPack(
       closers.push(() => opened.store.close())
       return { store: countedStore(opened.store, counts), prefix: opened.prefix }
     }
+    // The stores tell every retry themselves.
+    const engine = openEngine({ ...context.engine, signal, early: !context.dryRun })
+    closers.push(() => engine.close())
     const source = await open(from)
     const target = await open(to)
-    // The stores tell every retry themselves.
-    const engine = openEngine({ ...context.engine, signal })
+    // Before them: closing twice is harmless.
     closers.push(() => engine.close())
     const scratch = await openScratch(env)
     closers.push(() => scratch.remove())

@@ -4,6 +4,7 @@ import { datasetFolder, datasetId } from '../cache/paths.ts'
 import { openScratch } from '../cache/scratch.ts'
 import type { FetchTotals } from '../fetch/totals.ts'
 import { diskError } from '../fs/disk-error.ts'
+import { expectsWork } from './expects-work.ts'
 import { fetchVersion } from './fetch-version.ts'
 import type { Identified, PreloadJob } from './job.ts'
 import { openSource, type Source } from './source.ts'
@@ -23,6 +24,8 @@ export interface Preloaded extends FetchTotals {
 /** Brings one source into the cache, or finds it there. It is leased when this returns. */
 export async function preloadSource(text: string, job: PreloadJob): Promise<Preloaded> {
   job.progress.phase('list')
+  // Whoever needs it meets its error.
+  if (await expectsWork(text, job)) void job.engine().catch(() => {})
   const source = await openSource(text, job)
   let scratch: Awaited<ReturnType<typeof openScratch>> | undefined
   try {

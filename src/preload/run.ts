@@ -63,7 +63,11 @@ export function createRun(options: RunOptions, context: RunContext): PreloadRun 
   }
   const startEngine = async (): Promise<Engine> => {
     const { openEngine } = await import('../transfer/engine.ts')
-    opened = openEngine({ ...context.engine, signal, onRetry: (reason) => progress.retry(reason) })
+    opened = openEngine({
+      ...context.engine,
+      ...{ signal, early: true },
+      onRetry: (reason) => progress.retry(reason),
+    })
     return opened
   }
   return {

@@ -35,6 +35,8 @@ export interface Crew {
   readonly shared: Shared
   /** Threads started so far. */
   readonly started: number
+  /** Starts the first thread ahead of its work. */
+  boot(): void
   start(transfer: Transfer, scope: Scope, settle: Settle): void
   /** Makes a store known to all threads, those to come included; or how it is reached from now on. */
   reach(store: StoreId, reach: Reach): void
@@ -222,6 +224,9 @@ export function openCrew(options: CrewOptions): Crew {
     shared,
     get started() {
       return all.length
+    },
+    boot() {
+      if (all.length === 0) startOne()
     },
     start(transfer, scope, settle) {
       const requests = requestsOf(transfer)

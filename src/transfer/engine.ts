@@ -56,6 +56,7 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
           },
         })
   const crew = threads?.crew
+  if (options.early) crew?.boot()
   const budget = openBudget(options.memory)
   const { stats, counters, handedOver } = openStats({ budget, climb, onRetry, threads: () => crew })
   const io = openLocalIo({ stuckMs })

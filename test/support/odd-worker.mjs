@@ -1,4 +1,4 @@
-// A worker thread that goes wrong as ODD_WORKER says, the first time it is given work; the threads after it are real.
+// A worker thread that goes wrong as ODD_WORKER says, when it boots or the first time it is given work; the threads after it are real.
 import { parentPort, workerData } from 'node:worker_threads'
 import { register } from 'tsx/esm/api'
 
@@ -7,9 +7,10 @@ const how = process.env.ODD_WORKER
 const { viewShared } = await import('../../src/transfer/shared.ts')
 const member = viewShared(workerData.memory).member(workerData.member)
 // Those that end have one successor; of those that hang, the first one only.
-const odd = how === 'always' || workerData.member === 1
+const odd = how !== 'none' && (how === 'always' || workerData.member === 1)
 if (!odd) await import('../../src/transfer/worker.ts')
 else {
+  if (how === 'boot') process.exit(7)
   parentPort.on('message', (message) => {
     member.beatOnce()
     if (message.kind === 'close') parentPort.close()

@@ -57,6 +57,26 @@ test('when threads die one after the other, the transfer they died under fails, 
   assert.deepEqual(readFileSync(join(root, 'f')), body)
 })
 
+test('an engine that expects work boots one thread ahead of it, and that one does the first transfer', async (t) => {
+  const { engine, whole, root, body } = await withOdd(t, 'none', { early: true })
+  assert.equal(engine.stats.workers, 1)
+  await engine.move(whole('f'))
+  assert.deepEqual(readFileSync(join(root, 'f')), body)
+  assert.equal(engine.stats.workers, 1)
+})
+
+test('without threads there is none to boot', async (t) => {
+  const { engine } = await withOdd(t, 'none', { early: true, workers: 0 })
+  assert.equal(engine.stats.workers, 0)
+})
+
+test('a thread that dies while it boots is replaced when there is work', async (t) => {
+  const { engine, whole, root, body } = await withOdd(t, 'boot', { early: true })
+  await engine.move(whole('f'))
+  assert.deepEqual(readFileSync(join(root, 'f')), body)
+  assert.equal(engine.stats.workers, 2)
+})
+
 test('a thread that spins is noticed, its transfers fail, and the next ones go to another', async (t) => {
   const { engine, whole, root } = await withOdd(t, 'spin', { stuckMs: 400 })
   await assert.rejects(engine.move(whole('f')), { code: 'INTERNAL', message: /has not answered/ })
