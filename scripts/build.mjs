@@ -36,7 +36,7 @@ const { outputFiles, metafile } = await build({
   // Names of functions and classes stay: they are in stack traces and error reports.
   minifySyntax: true,
   legalComments: 'none',
-  sourcemap: 'external',
+  sourcemap: 'linked',
   sourcesContent: false,
   metafile: true,
   write: false,

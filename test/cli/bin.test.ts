@@ -50,6 +50,12 @@ test('help and version answer without loading the SDK or any other heavy module'
   }
 })
 
+test('with -v a stack trace names files and lines of the source, not of the build', async () => {
+  const { code, stderr } = await runCli(['status', '--config', '/nonexistent.yaml', '-v'])
+  assert.equal(code, 2)
+  assert.match(stderr, /at async loadConfig \(.*src\/cli\/config\.ts:\d+:\d+\)/)
+})
+
 test('every help text fits 80 columns, has examples and the exit statuses', async () => {
   const helps = await Promise.all(
     [['--help'], ...COMMANDS.map((name) => [name, '--help'])].map((args) => runCli(args)),
