@@ -217,11 +217,18 @@ function closes(text: string, at: number, name: string): boolean {
   return text.charCodeAt(at + 1) === 0x2f && text.charCodeAt(end) === 0x3e && text.startsWith(name, at + 2)
 }
 
+/** A quote as AWS and most write it, and as Go's encoder does. */
+const QUOTES = ['&quot;', '&#34;']
+
 function plainOf(value: string): string | undefined {
   if (!value.includes('&')) return value
   // Most ETags, and half of a page's time if they went the general way.
-  if (value.startsWith('&quot;') && value.indexOf('&', 6) === value.length - 6 && value.endsWith('&quot;'))
-    return `"${value.slice(6, -6)}"`
+  for (const quote of QUOTES) {
+    const inner = value.length - quote.length
+    if (value.startsWith(quote) && value.indexOf('&', 1) === inner && value.endsWith(quote)) {
+      return `"${value.slice(quote.length, inner)}"`
+    }
+  }
   let unknown = false
   const plain = value.replaceAll(/&[^;&]{0,8};?/g, (entity) => {
     const found = ENTITIES[entity]
