@@ -60,7 +60,9 @@ async function notices(inputs) {
       /^(licen[cs]e|notice|copying)/i.test(file),
     )
     const texts = await Promise.all(files.sort().map((file) => readFile(join(root, folder, file), 'utf8')))
-    const text = texts.join('\n').trim()
+    // Some ship none of their own.
+    const text =
+      texts.join('\n').trim() || `Under ${license}, whose text is beside other packages in this file.`
     titles.set(text, [...(titles.get(text) ?? []), `${name} ${version} (${license})`])
   }
   const parts = [...titles].map(([text, names]) => `${names.join('\n')}\n\n${text}\n`)
