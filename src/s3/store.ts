@@ -124,12 +124,14 @@ export interface GetRequest {
   /** '' : not checked. Else an answer with another one is SOURCE_CHANGED, an answer without any is SERVER. */
   etag: string
   versionId?: string | undefined
+  /** The CRC-32 of the bytes is wanted: a lane that can takes it while they are still in the processor's cache. */
+  sum?: boolean | undefined
 }
 
 export interface GotBytes {
   etag: string
   check: Check
-  /** CRC-32 of the bytes, where the check took it anyway. */
+  /** CRC-32 of the bytes, where it was wanted or the check took it anyway. */
   crc32?: number | undefined
 }
 

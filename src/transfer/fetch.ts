@@ -21,7 +21,7 @@ export async function fetchOnly(
 ): Promise<GotBytes> {
   try {
     return await inTurn(core.slots.download, signal, into.length, () =>
-      fetchObject(core, piece, into, signal),
+      fetchObject(core, piece, into, { signal, sum: true }),
     )
   } catch (error) {
     if (typeof error === 'object' && error !== null && !signal.aborted) PIECE_OF.set(error, 0)
@@ -98,7 +98,7 @@ export async function fetchPieces(
           if (signal.aborted) throw signal.reason
           if (piece?.kind !== 'object') return FAILED
           const place = into.subarray(piece.at, piece.at + piece.length)
-          const { check } = await fetchObject(core, piece, place, signal)
+          const { check } = await fetchObject(core, piece, place, { signal, sum: false })
           checks[check] = (checks[check] ?? 0) + 1
           return piece.length
         } catch (error) {
@@ -119,7 +119,7 @@ async function fetchObject(
   core: Core,
   piece: ObjectPiece,
   into: Uint8Array,
-  signal: AbortSignal,
+  { signal, sum }: { signal: AbortSignal; sum: boolean },
 ): Promise<GotBytes> {
   const { key, offset, size, etag, versionId } = piece
   const store = storeOf(core, piece.store)
@@ -129,7 +129,8 @@ async function fetchObject(
     })
   }
   if (core.pace.limited) await core.pace.spend(into.length, signal)
-  const got = await store.getInto({ key, offset, size, etag, versionId }, into, callOptions(core, signal))
+  const request = { key, offset, size, etag, versionId, sum }
+  const got = await store.getInto(request, into, callOptions(core, signal))
   core.counters.bytesIn(into.length)
   return got
 }

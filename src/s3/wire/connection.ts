@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { crc32 } from '../../checksum/crc32.ts'
 import { markStale } from '../attempts.ts'
 import { TransportError } from '../transport-error.ts'
 import type { Dialler } from './dial.ts'
@@ -11,6 +12,8 @@ import { drainable } from './unwanted.ts'
 
 /** A TLS socket keeps a copy of all it is given: a slice at a time, and only when the one before is gone. */
 const SLICE_BYTES = 256 * 1024
+/** A read at most: enough that reads cost nothing, little enough that what was read is summed in the cache. */
+const WINDOW_BYTES = 512 * 1024
 
 /** What all connections of a pool share. */
 export interface Owner {
@@ -164,7 +167,7 @@ export class Connection {
     try {
       if (phase === 'body' && this.exchange !== undefined) {
         const { into } = this.exchange.ask
-        return new Uint8Array(into.buffer, into.byteOffset + got, owed)
+        return new Uint8Array(into.buffer, into.byteOffset + got, Math.min(owed, WINDOW_BYTES))
       }
       if (phase === 'drain') return scratch.subarray(0, Math.min(owed, scratch.length))
     } catch (error) {
@@ -190,6 +193,7 @@ export class Connection {
     const { phase } = this
     if (phase === 'head') return this.receiveHead(count)
     if (phase !== 'body' && phase !== 'drain') return new HandOver('bytes that nobody asked for')
+    if (phase === 'body') this.sum(this.got, count)
     this.got += count
     this.owed -= count
     if (this.owed === 0) this.finish()
@@ -216,7 +220,10 @@ export class Connection {
     if (length === undefined) return refused
     const here = end - start
     if (here > length) return refused ?? new HandOver('bytes after the answer')
-    if (refused === undefined && here > 0) this.owner.scratch.copy(into, 0, start, end)
+    if (refused === undefined && here > 0) {
+      this.owner.scratch.copy(into, 0, start, end)
+      this.sum(0, here)
+    }
     this.answer = head
     this.refused = refused
     this.got = here
@@ -224,6 +231,14 @@ export class Connection {
     this.phase = refused === undefined ? 'body' : 'drain'
     if (this.owed === 0) this.finish()
     return undefined
+  }
+
+  /** Takes in what has just been received. */
+  private sum(at: number, count: number): void {
+    const { exchange } = this
+    if (exchange === undefined || !exchange.ask.sum) return
+    const { into } = exchange.ask
+    exchange.crc32 = crc32(new Uint8Array(into.buffer, into.byteOffset + at, count), exchange.crc32)
   }
 
   private finish(): void {

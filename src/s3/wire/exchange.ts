@@ -7,6 +7,13 @@ export interface Carrier {
   end(reason: unknown): void
 }
 
+/** What an exchange brought. */
+export interface Answer {
+  head: Head
+  /** CRC-32 of what is in `into`, where it was asked for. */
+  crc32: number | undefined
+}
+
 export interface Ask {
   /** The request's head, complete. */
   head: string
@@ -14,6 +21,8 @@ export interface Ask {
   body: Uint8Array | undefined
   /** Where the body of the answer goes, all of it and nothing else. */
   into: Uint8Array
+  /** Its CRC-32 is wanted. */
+  sum: boolean
   /** What is wrong with an answer by its head: its body does not go to `into` then. */
   judge: (head: Head) => Error | undefined
   call: CallOptions
@@ -35,15 +44,17 @@ export class Exchange {
   cancelled = false
   /** The one that races it, or that did. */
   second: Exchange | undefined
+  /** CRC-32 of the bytes in `into` so far, where it is wanted. */
+  crc32 = 0
   /** It is itself the second of another. */
   racer = false
   private reason: unknown
   private won: Head | undefined
   private failure: { error: unknown } | undefined
-  private readonly resolve: (head: Head) => void
+  private readonly resolve: (answer: Answer) => void
   private readonly reject: (error: unknown) => void
 
-  constructor(ask: Ask, resolve: (head: Head) => void, reject: (error: unknown) => void) {
+  constructor(ask: Ask, resolve: (answer: Answer) => void, reject: (error: unknown) => void) {
     this.ask = ask
     this.resolve = resolve
     this.reject = reject
@@ -55,7 +66,7 @@ export class Exchange {
     this.carrier = undefined
     this.settle()
     this.second?.cancel(undefined)
-    this.resolve(head)
+    this.resolve(this.answer(head))
   }
 
   /** No native code knows `into` or `body` any more. */
@@ -86,7 +97,7 @@ export class Exchange {
     const into = Buffer.allocUnsafeSlow(this.ask.into.length)
     const second = new Exchange(
       { ...this.ask, into, call: {} },
-      (head) => {
+      ({ head }) => {
         ended()
         this.overtaken(head)
       },
@@ -108,9 +119,16 @@ export class Exchange {
   }
 
   private takeOver(head: Head): void {
-    if (this.second !== undefined) this.ask.into.set(this.second.ask.into)
+    if (this.second !== undefined) {
+      this.ask.into.set(this.second.ask.into)
+      this.crc32 = this.second.crc32
+    }
     this.settle()
-    this.resolve(head)
+    this.resolve(this.answer(head))
+  }
+
+  private answer(head: Head): Answer {
+    return { head, crc32: this.ask.sum ? this.crc32 : undefined }
   }
 
   private settle(): void {

@@ -1,7 +1,7 @@
 import { crc32, crcBase64 } from '../../checksum/crc32.ts'
-import type { CallOptions, GetRequest, GotBytes } from '../store.ts'
+import type { CallOptions, Check, GetRequest, GotBytes } from '../store.ts'
 import { checksumsOf, verifyBytes } from '../verify.ts'
-import { Exchange } from './exchange.ts'
+import { type Answer, Exchange } from './exchange.ts'
 import type { Head } from './head.ts'
 import type { Pool } from './pool.ts'
 import type { Signer } from './sign.ts'
@@ -17,13 +17,13 @@ export function sendGet(
   request: GetRequest,
   into: Uint8Array,
   call: CallOptions,
-): Promise<Head> {
-  const { key, offset, etag, versionId } = request
+): Promise<Answer> {
+  const { key, offset, etag, versionId, sum = false } = request
   const range = isWhole(request, into) ? undefined : { first: offset, last: offset + into.length - 1 }
   const head = to.signer.get({ key, range, etag, versionId })
   const judge = (answer: Head) => judgeGet(answer, request, into)
   return new Promise((resolve, reject) => {
-    to.pool.run(new Exchange({ head, body: undefined, into, judge, call }, resolve, reject))
+    to.pool.run(new Exchange({ head, body: undefined, into, sum, judge, call }, resolve, reject))
   })
 }
 
@@ -33,16 +33,21 @@ export function isWhole(request: GetRequest, into: Uint8Array): boolean {
 }
 
 /** Which check the bytes pass by the head they came with; undefined: they fail the server's own checksum. */
-export function checkGot(head: Head, request: GetRequest, into: Uint8Array): GotBytes | undefined {
-  const { etag, sums } = head
-  if (!isWhole(request, into)) return { etag, check: 'size' }
+export function checkGot(answer: Answer, request: GetRequest, into: Uint8Array): GotBytes | undefined {
+  const { etag, sums } = answer.head
+  const taken = answer.crc32
+  if (!isWhole(request, into)) return got(etag, 'size', taken)
   const { ChecksumCRC32: kept, ChecksumType: type } = sums
   if (kept !== undefined && type !== 'COMPOSITE' && SUM.test(kept)) {
-    const crc = crc32(into)
+    const crc = taken ?? crc32(into)
     return crcBase64(crc) === kept ? { etag, check: 'crc32', crc32: crc } : undefined
   }
   const check = verifyBytes(into, checksumsOf(sums))
-  return check === undefined ? undefined : { etag, check }
+  return check === undefined ? undefined : got(etag, check, taken)
+}
+
+function got(etag: string, check: Check, crc: number | undefined): GotBytes {
+  return crc === undefined ? { etag, check } : { etag, check, crc32: crc }
 }
 
 /** An answer is not what its status claims only because If-Match was sent with the request. */

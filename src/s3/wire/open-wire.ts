@@ -34,8 +34,8 @@ export function openWire(target: WireTarget, options: { resolve?: Resolve | unde
       const { key, etag } = request
       if (into.length === 0 && !isWhole(request, into)) return { etag, check: 'size' }
       for (let again = false; ; again = true) {
-        const head = await withAttempts(attempts('GET', key, call), () => sendGet(to, request, into, call))
-        const got = checkGot(head, request, into)
+        const answer = await withAttempts(attempts('GET', key, call), () => sendGet(to, request, into, call))
+        const got = checkGot(answer, request, into)
         if (got !== undefined) return got
         if (again) throw damaged(`${url}/${key}`)
         call.onRetry?.({ reason: 'GET: the checksum does not match', slowDown: false })
@@ -44,7 +44,7 @@ export function openWire(target: WireTarget, options: { resolve?: Resolve | unde
 
     async putPart(request, call = {}) {
       const { key, partNumber, body, crc32 } = request
-      const head = await withAttempts(attempts('PART', key, call), () => sendPut(to, request, call))
+      const { head } = await withAttempts(attempts('PART', key, call), () => sendPut(to, request, call))
       return { partNumber, etag: head.etag, size: body.length, crc32 }
     },
 

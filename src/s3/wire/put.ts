@@ -1,6 +1,6 @@
 import { crcBase64 } from '../../checksum/crc32.ts'
 import type { CallOptions, PartRequest } from '../store.ts'
-import { Exchange } from './exchange.ts'
+import { type Answer, Exchange } from './exchange.ts'
 import type { Head } from './head.ts'
 import type { Pool } from './pool.ts'
 import type { Signer } from './sign.ts'
@@ -14,12 +14,12 @@ export function sendPut(
   to: { pool: Pool; signer: Signer },
   request: PartRequest,
   call: CallOptions,
-): Promise<Head> {
+): Promise<Answer> {
   const { key, uploadId, partNumber, body, crc32 } = request
   const head = to.signer.put({ key, uploadId, partNumber, body, crc32 })
   const judge = (answer: Head) => judgePut(answer, crc32)
   return new Promise((resolve, reject) => {
-    to.pool.run(new Exchange({ head, body, into: NOTHING, judge, call }, resolve, reject))
+    to.pool.run(new Exchange({ head, body, into: NOTHING, sum: false, judge, call }, resolve, reject))
   })
 }
 

@@ -59,7 +59,7 @@ test('size 0 goes without a Range, and an empty range of something is no request
 for (const tls of [false, true]) {
   const lane = tls ? 'https' : 'http'
 
-  test(`answers cut at any byte fill exactly their place, one after the other on one connection, ${lane}`, async (t) => {
+  test(`answers cut at any byte fill exactly their place and are summed as they come, one after the other on one connection, ${lane}`, async (t) => {
     let cuts: number[] = []
     const server = await rawServer(t, { tls, answer: (request) => pieces(request, object, cuts) })
     const wire = server.openWire()
@@ -74,8 +74,10 @@ for (const tls of [false, true]) {
         cuts = at
         const length = Math.min(wanted, size - offset)
         const around = Buffer.alloc(length + 200, 0xee)
-        await wire.getInto({ ...whole(size), offset }, around.subarray(100, 100 + length))
+        const request = { ...whole(size), offset, sum: true }
+        const got = await wire.getInto(request, around.subarray(100, 100 + length))
         assert.ok(around.subarray(100, 100 + length).equals(object.subarray(offset, offset + length)))
+        assert.equal(got.crc32, crc32(object.subarray(offset, offset + length)))
         assert.ok(around.subarray(0, 100).every((byte) => byte === 0xee))
         assert.ok(around.subarray(100 + length).every((byte) => byte === 0xee))
       }
