@@ -13,18 +13,30 @@ export function engineOptions(
   env: Readonly<Record<string, string | undefined>>,
   about: { mostWorkers: number | undefined; tell(line: string): void },
 ): CommandContext['engine'] {
-  const { concurrency, memory, bwlimit, workers } = globals
+  const { concurrency, memory, bwlimit } = globals
   return {
     ...{ concurrency, memory, bwlimit },
-    // The main thread lists and plans: on two cores a second worker moved no more and cost a quarter more CPU.
-    workers:
-      workers === 'auto' ? Math.max(1, Math.min(usableCores() - 1, about.mostWorkers ?? Infinity)) : workers,
+    ...workersOf(globals.workers, usableCores(), about.mostWorkers ?? Infinity),
     lane: readLane(env),
     onClose(stats) {
       const line = engineLine(stats)
       if (line !== undefined) about.tell(line)
     },
   }
+}
+
+/**
+ * A thread a core. While small objects are many, the main thread lists and plans on one of the cores, and a thread
+ * more there moves nothing but costs a quarter more CPU: the last one is for large ranges, which need no plan.
+ */
+export function workersOf(
+  wanted: number | 'auto',
+  cores: number,
+  most: number,
+): { workers: number; workersForLarge: number } {
+  if (wanted !== 'auto') return { workers: wanted, workersForLarge: 0 }
+  const workers = Math.min(cores, most)
+  return { workers, workersForLarge: workers === cores && cores > 1 ? 1 : 0 }
 }
 
 /** One line about how the bytes moved; undefined: none did. */

@@ -8,7 +8,10 @@ export interface CommandContext {
   signal: AbortSignal
   progress: Progress
   s3: S3Settings
-  engine: Pick<EngineOptions, 'concurrency' | 'memory' | 'bwlimit' | 'workers' | 'lane' | 'onClose'>
+  engine: Pick<
+    EngineOptions,
+    'concurrency' | 'memory' | 'bwlimit' | 'workers' | 'workersForLarge' | 'lane' | 'onClose'
+  >
   /** bytes; undefined: the command's own choice. */
   partSize?: number | undefined
   dryRun: boolean

@@ -34,7 +34,10 @@ export interface RunContext {
   signal: AbortSignal
   progress: Progress
   s3: S3Settings
-  engine: Pick<EngineOptions, 'concurrency' | 'memory' | 'bwlimit' | 'workers' | 'lane' | 'onClose'>
+  engine: Pick<
+    EngineOptions,
+    'concurrency' | 'memory' | 'bwlimit' | 'workers' | 'workersForLarge' | 'lane' | 'onClose'
+  >
   partSize?: number | undefined
   env: Readonly<Record<string, string | undefined>>
 }

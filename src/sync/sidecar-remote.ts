@@ -23,7 +23,10 @@ export interface RemoteOptions {
   destination: string
   unsafeSingleWriter: boolean
   s3: S3Settings
-  engine: Pick<EngineOptions, 'concurrency' | 'memory' | 'bwlimit' | 'workers' | 'lane' | 'onClose'>
+  engine: Pick<
+    EngineOptions,
+    'concurrency' | 'memory' | 'bwlimit' | 'workers' | 'workersForLarge' | 'lane' | 'onClose'
+  >
   env: Readonly<Record<string, string | undefined>>
   progress: Progress
   signal: AbortSignal

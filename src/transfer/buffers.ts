@@ -22,9 +22,9 @@ export function bufferSize(length: number): number {
 }
 
 /**
- * `allowance`: bytes that this thread may keep, in use and idle together; what is in use may be more, since that is
- * the budget's to say, and then nothing lies idle. An allowance that followed the budget from moment to moment would
- * throw away what the next transfer needs: a part's memory costs as much to make anew as its bytes to receive.
+ * `allowance`: bytes that this thread may keep, in use and idle together. What is in use may be more, since that is
+ * the budget's to say, and then no more than that lies idle. An allowance that followed the budget from moment to
+ * moment would throw away what the next transfer needs: a part's memory costs as much to make as its bytes to receive.
  */
 export function openBuffers(allowance: number): Buffers {
   const idle = new Map<number, Buffer[]>()
@@ -50,7 +50,8 @@ export function openBuffers(allowance: number): Buffers {
     give(buffer) {
       const size = buffer.length
       used -= size
-      if (used + idleBytes + size > allowance) return
+      const kept = idleBytes + size
+      if (used + kept > allowance && kept > Math.max(used, 2 * size)) return
       const list = idle.get(size) ?? []
       if (list.length === 0) idle.set(size, list)
       list.push(buffer)

@@ -14,6 +14,8 @@ import { openWatchdog, whyStill } from './watchdog.ts'
 export interface CrewOptions {
   /** Threads at most. */
   workers: number
+  /** Of these, so many are started for large ranges only: many small requests keep the main thread's core busy too. */
+  forLarge: number
   file: URL
   bwlimit: number | undefined
   /** Bytes of all threads' buffers together. */
@@ -53,6 +55,9 @@ export interface Crew {
 const REQUEST_WEIGHT = 64 * 1024
 /** What each thread has to do before one more is worth its start. */
 const WORTH = 4 * 1024 * 1024
+/** Bytes that each thread has to move, and bytes a request, before a thread for large ranges is worth its start. */
+const WORTH_LARGE = 32 * 1024 * 1024
+const LARGE_REQUEST = 1024 * 1024
 /** Tickets fit into the shared memory's numbers; so many are never out at once. */
 const MOST_TICKETS = 2 ** 30
 /** Threads that may die before the rest is done without. */
@@ -102,8 +107,10 @@ export function openCrew(options: CrewOptions): Crew {
   const choose = (): Hand | undefined => {
     let best: Hand | undefined
     for (const hand of hands) if (best === undefined || hand.weight < best.weight) best = hand
-    const more = best === undefined || best.weight >= WORTH
-    return (more && hands.length < workers ? startOne() : undefined) ?? best
+    if (hands.length >= workers) return best
+    const more =
+      best === undefined || (hands.length < workers - options.forLarge ? best.weight >= WORTH : isLarge(best))
+    return (more ? startOne() : undefined) ?? best
   }
   const dispatch = (task: Task) => {
     const hand = choose()
@@ -264,6 +271,11 @@ export function openCrew(options: CrewOptions): Crew {
       await within(ended, CLOSE_MS)
     },
   }
+}
+
+function isLarge({ weight, requests }: Hand): boolean {
+  const bytes = weight - requests * REQUEST_WEIGHT
+  return bytes >= WORTH_LARGE && bytes >= requests * LARGE_REQUEST
 }
 
 function requestsOf({ pieces, to }: Transfer): number {

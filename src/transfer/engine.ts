@@ -43,6 +43,7 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
       : openThreads({
           ...{
             workers,
+            forLarge: Math.min(options.workersForLarge ?? 0, workers - 1),
             bwlimit,
             stuckMs,
             climb,

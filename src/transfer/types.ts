@@ -162,6 +162,8 @@ export interface EngineOptions {
   concurrency: number | 'auto'
   /** Threads that move the bytes; 0 (the default): this one. They start when there is work for them. */
   workers?: number | undefined
+  /** Of these, so many are started for large ranges only. Default 0 */
+  workersForLarge?: number | undefined
   /** Work is to be expected: the first thread boots at once, beside what its owner has to load and to list first. */
   early?: boolean | undefined
   /** 'sdk': every request goes by the SDK lane. Default 'wire' */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { engineLine, engineOptions } from '../../src/cli/engine-options.ts'
+import { workersOf as divide, engineLine, engineOptions } from '../../src/cli/engine-options.ts'
 import { GLOBALS } from '../../src/cli/global-options.ts'
 import { resolveOptions } from '../../src/cli/resolve.ts'
 import { usableCores } from '../../src/transfer/cores.ts'
@@ -16,9 +16,13 @@ function workersOf(given: string | undefined, env: Record<string, string> = {}, 
   return engineOptions(globals, env, { mostWorkers, tell() {} }).workers
 }
 
-test('--workers auto leaves one core to the main thread, and is two at most for a command that runs beside a trainer', () => {
-  assert.equal(workersOf(undefined), Math.max(1, usableCores() - 1))
+test('--workers auto is a thread a core, the last one for large ranges only, and two at most beside a trainer', () => {
+  assert.equal(workersOf(undefined), usableCores())
   assert.equal(workersOf('auto', {}, 1), 1)
+  assert.deepEqual(divide('auto', 1, Infinity), { workers: 1, workersForLarge: 0 })
+  assert.deepEqual(divide('auto', 2, Infinity), { workers: 2, workersForLarge: 1 })
+  assert.deepEqual(divide('auto', 16, 2), { workers: 2, workersForLarge: 0 })
+  assert.deepEqual(divide(2, 2, Infinity), { workers: 2, workersForLarge: 0 })
 })
 
 test('--workers N is taken as it is, also from the environment; anything else is refused', () => {

@@ -375,7 +375,7 @@ test('a local folder is a source like any other', async (t) => {
   const done = await preload(preloadOptions([dir], cacheDir), contextFor(dev))
   assert.equal(
     treeOf(done.sources[0]?.path ?? '')['file.bin'],
-    expectedTree({ f: noise('f', 9 * MIB) }, '')['f'],
+    expectedTree({ f: noise('f', 9 * MIB) }, '').f,
   )
 })
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { LongshoreError } from '../../src/errors.ts'
@@ -63,6 +63,32 @@ test('an engine that expects work boots one thread ahead of it, and that one doe
   await engine.move(whole('f'))
   assert.deepEqual(readFileSync(join(root, 'f')), body)
   assert.equal(engine.stats.workers, 1)
+})
+
+test('a thread for large ranges starts when the others have large ones to do, not for many small ones', async (t) => {
+  const root = tempDir(t)
+  const store = localStore(root)
+  const part = 8 * 1024 * 1024
+  const size = 8 * part
+  truncateSync(openNew(join(root, 'large')), size)
+  const etag = (await store.head('large'))?.etag ?? ''
+  const engine = testEngine(t, { workers: 2, workersForLarge: 1, memory: 256 * 1024 * 1024 })
+  const id = engine.attach(store)
+  const path = openNew(join(root, 'copy'))
+  const pieceOf = (n: number, length: number): Transfer => {
+    const offset = n * length
+    const piece: ObjectPiece = { kind: 'object', at: 0, length, store: id, key: 'large', offset, size, etag }
+    return { id: n, length, pieces: [piece], to: { kind: 'file', path, offset } }
+  }
+  const run = (count: number, length: number) =>
+    engine.run(
+      Array.from({ length: count }, (_, n) => pieceOf(n, length)),
+      { onResult: (result) => assert.ok(result.ok) },
+    )
+  await run(300, 16_000)
+  assert.equal(engine.stats.workers, 1)
+  await run(8, part)
+  assert.equal(engine.stats.workers, 2)
 })
 
 test('without threads there is none to boot', async (t) => {
@@ -158,3 +184,8 @@ test('threads hold the process while they work, and not a moment longer, even wh
   })
   assert.deepEqual([child.status, child.stdout, child.stderr], [0, 'abc', ''])
 })
+
+function openNew(path: string): string {
+  writeFileSync(path, '')
+  return path
+}
