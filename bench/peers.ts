@@ -47,6 +47,18 @@ export function s5cmd(peers: Peers, target: Target, args: string[], workers?: st
   return [peers.s5cmd, '--log', level, ...endpoint, ...width, ...args]
 }
 
+/** Of large objects: parts of 8 MiB, so many of each at once. */
+export function s5cmdLargeWays(
+  bench: { peers: Peers },
+  target: Target,
+  [from, to]: [from: string, to: string],
+): { setting: string; argv: string[] }[] {
+  return ['16', '4'].map((width) => ({
+    setting: width,
+    argv: s5cmd(bench.peers, target, ['cp', '-c', width, '-p', '8', from, to]),
+  }))
+}
+
 export function rclone(peers: Peers, target: Target, args: string[]): string[] {
   const provider = target.endpointUrl === undefined ? 'AWS' : 'Other'
   const flags = ['--s3-provider', provider, '--s3-env-auth', '--s3-no-check-bucket']

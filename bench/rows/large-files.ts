@@ -4,7 +4,7 @@ import { filesArrived } from '../check.ts'
 import { type Contestant, contest } from '../contest.ts'
 import type { DataSet } from '../data.ts'
 import { urlOf } from '../longshore.ts'
-import { rclone, s5cmd } from '../peers.ts'
+import { rclone, s5cmdLargeWays } from '../peers.ts'
 import { room, type Sizes } from '../sizes.ts'
 import { speed, thrift } from '../stats.ts'
 import type { Bench, Row, Target } from '../types.ts'
@@ -47,18 +47,7 @@ function s5cmdLarge(bench: Bench, target: Target, set: DataSet): Contestant {
   const out = join(bench.dir, 's5cmd')
   return {
     name: 's5cmd',
-    ways: ['16', '4'].map((width) => ({
-      setting: width,
-      argv: s5cmd(bench.peers, target, [
-        'cp',
-        '-c',
-        width,
-        '-p',
-        '8',
-        urlOf(target, `${set.prefix}*`),
-        `${out}/`,
-      ]),
-    })),
+    ways: s5cmdLargeWays(bench, target, [urlOf(target, `${set.prefix}*`), `${out}/`]),
     check: ({ thorough }) => filesArrived(out, set, { thorough }),
     clear: () => rm(out, { recursive: true, force: true }),
   }

@@ -4,7 +4,7 @@ import { objectsArrived } from '../check.ts'
 import { type Contestant, contest } from '../contest.ts'
 import type { DataSet } from '../data.ts'
 import { longshore, urlOf } from '../longshore.ts'
-import { rclone, s5cmd } from '../peers.ts'
+import { rclone, s5cmdLargeWays } from '../peers.ts'
 import { room } from '../sizes.ts'
 import { speed, thrift } from '../stats.ts'
 import type { Bench, Row, Target } from '../types.ts'
@@ -87,18 +87,7 @@ function s5cmdUpload(bench: Bench, target: Target, folder: string, set: DataSet)
   const to = 's5cmd/'
   return {
     name: 's5cmd',
-    ways: ['16', '4'].map((width) => ({
-      setting: width,
-      argv: s5cmd(bench.peers, target, [
-        'cp',
-        '-c',
-        width,
-        '-p',
-        '8',
-        `${folder}/step-1/class-000/`,
-        urlOf(target, to),
-      ]),
-    })),
+    ways: s5cmdLargeWays(bench, target, [`${folder}/step-1/class-000/`, urlOf(target, to)]),
     check: () => objectsArrived(target, to, set),
     clear: () => target.remove(to),
   }

@@ -1,6 +1,6 @@
 import type { Progress } from '../progress.ts'
 import type { S3Settings } from '../s3/settings.ts'
-import type { EngineOptions } from '../transfer/types.ts'
+import type { EngineSettings } from '../transfer/types.ts'
 
 /** What every command is given beside its own options. Commands return a report and print nothing. */
 export interface CommandContext {
@@ -8,10 +8,7 @@ export interface CommandContext {
   signal: AbortSignal
   progress: Progress
   s3: S3Settings
-  engine: Pick<
-    EngineOptions,
-    'concurrency' | 'memory' | 'bwlimit' | 'workers' | 'workersForLarge' | 'lane' | 'onClose'
-  >
+  engine: EngineSettings
   /** bytes; undefined: the command's own choice. */
   partSize?: number | undefined
   dryRun: boolean

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { basename } from 'node:path/posix'
 import { crc32Combine, crcHex } from '../checksum/crc32.ts'
+import { bareEtag } from '../s3/etag.ts'
 import type { UploadedPart } from '../s3/store.ts'
 import { BLOCK_BYTES, type TransferDone } from '../transfer/types.ts'
 import { type Desk, readRecord, writeRecord } from './documents.ts'
@@ -100,7 +101,7 @@ async function readSums(
       const part = parts.get(number)
       if (part === undefined) return
       const found = await readRecord(desk, key, partSumsSchema)
-      if (found?.size !== part.size || bare(found.etag) !== bare(part.etag)) return
+      if (found?.size !== part.size || bareEtag(found.etag) !== bareEtag(part.etag)) return
       if (found.blocks.length !== Math.ceil(part.size / BLOCK_BYTES)) return
       sums.set(
         number,
@@ -116,6 +117,3 @@ function sumsPrefix({ record, uploadId }: OpenShard): string {
 }
 
 /** Not every server quotes ETags alike in its answers and its lists. */
-function bare(etag: string): string {
-  return etag.replaceAll('"', '')
-}

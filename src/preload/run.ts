@@ -5,7 +5,7 @@ import { isLongshoreError, LongshoreError } from '../errors.ts'
 import { rangeBytes } from '../fetch/plan-ranges.ts'
 import type { Progress } from '../progress.ts'
 import type { S3Settings } from '../s3/settings.ts'
-import type { Engine, EngineOptions } from '../transfer/types.ts'
+import type { Engine, EngineSettings } from '../transfer/types.ts'
 import type { PreloadJob } from './job.ts'
 import { type NodeShare, nodeFromEnv } from './node-share.ts'
 
@@ -34,10 +34,7 @@ export interface RunContext {
   signal: AbortSignal
   progress: Progress
   s3: S3Settings
-  engine: Pick<
-    EngineOptions,
-    'concurrency' | 'memory' | 'bwlimit' | 'workers' | 'workersForLarge' | 'lane' | 'onClose'
-  >
+  engine: EngineSettings
   partSize?: number | undefined
   env: Readonly<Record<string, string | undefined>>
 }

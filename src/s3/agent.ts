@@ -6,12 +6,9 @@ import type { Duplex } from 'node:stream'
 import * as tls from 'node:tls'
 import { LongshoreError } from '../errors.ts'
 import { errorCode } from '../fs/error-code.ts'
+import { CONNECT_MS, IDLE_MS } from './patience.ts'
 import { proxyFor } from './proxy.ts'
 
-/** S3 closes idle connections after about 5 s: they are given up before it does, not raced with it. */
-const IDLE_MS = 4000
-/** A host that drops our packets is told apart from one that is slow to answer: connecting has its own limit. */
-const CONNECT_MS = 10_000
 /** Longest head of a proxy's answer to CONNECT, bytes. */
 const MAX_PROXY_HEAD = 64 * 1024
 

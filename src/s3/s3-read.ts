@@ -1,4 +1,6 @@
 import { LongshoreError } from '../errors.ts'
+import { damaged } from './damaged.ts'
+import { bareEtag } from './etag.ts'
 import type { Failure } from './failure.ts'
 import { sendGet } from './get-command.ts'
 import { commonInput } from './input.ts'
@@ -80,10 +82,10 @@ export async function getS3(
     const call = { ...options, kind: 'GET', key }
     const got = await session.send(call, (client, send) => sendGet(client, input, send), sink)
     if (etag !== '' && !got.ETag) throw badAnswer(session, key, 'no ETag: is it what was listed?')
-    if (etag !== '' && bare(got.ETag ?? '') !== bare(etag)) throw changed(session, key)
+    if (etag !== '' && bareEtag(got.ETag ?? '') !== bareEtag(etag)) throw changed(session, key)
     const check = whole ? verifyBytes(into, checksumsOf(got)) : 'size'
     if (check !== undefined) return { etag: got.ETag ?? '', check }
-    if (again) throw damaged(session, key)
+    if (again) throw damaged(`${session.url}/${key}`)
     options.onRetry?.({ reason: 'GET: the checksum does not match', slowDown: false })
   }
 }
@@ -113,17 +115,13 @@ export async function getS3Document(
       if (final?.status === 404 && final.code !== 'NoSuchBucket') return undefined
       throw error
     }
-    if (again) throw damaged(session, key)
+    if (again) throw damaged(`${session.url}/${key}`)
     options.onRetry?.({ reason: 'GET: the checksum does not match', slowDown: false })
   }
 }
 
 function isSize(size: number | undefined): size is number {
   return size !== undefined && Number.isSafeInteger(size) && size >= 0
-}
-
-function bare(etag: string): string {
-  return etag.replaceAll('"', '')
 }
 
 function changed(session: Session, key: string): LongshoreError {
@@ -133,18 +131,6 @@ function changed(session: Session, key: string): LongshoreError {
     path,
     hint,
   })
-}
-
-function damaged(session: Session, key: string): LongshoreError {
-  const path = `${session.url}/${key}`
-  return new LongshoreError(
-    'INTEGRITY',
-    `${path}: the bytes do not have the checksum that the server keeps`,
-    {
-      path,
-      hint: 'read it again later; if it stays, the object is damaged and has to be written anew',
-    },
-  )
 }
 
 function badAnswer(session: Session, key: string, why: string): LongshoreError {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { crc32Combine, crcBase64 } from '../checksum/crc32.ts'
 import { LongshoreError } from '../errors.ts'
+import { bareEtag } from './etag.ts'
 import type { Failure } from './failure.ts'
 import { commonInput, writeInput } from './input.ts'
 import { headS3 } from './s3-read.ts'
@@ -198,13 +199,13 @@ function isOurs(there: ObjectInfo, request: CompleteRequest): boolean {
   const crc = wholeCrc(request)
   if (crc !== undefined && there.checksums.crc32 !== undefined)
     return there.checksums.crc32 === crcBase64(crc)
-  return there.etag.replaceAll('"', '') === multipartEtag(request.parts)
+  return bareEtag(there.etag) === multipartEtag(request.parts)
 }
 
 function multipartEtag(parts: readonly UploadedPart[]): string | undefined {
   const md5 = createHash('md5')
   for (const { etag } of parts) {
-    const hex = etag.replaceAll('"', '')
+    const hex = bareEtag(etag)
     if (!/^[0-9a-f]{32}$/.test(hex)) return undefined
     md5.update(Buffer.from(hex, 'hex'))
   }

@@ -5,7 +5,7 @@ import { openStore } from '../s3/open.ts'
 import type { S3Settings } from '../s3/settings.ts'
 import { parseLocation } from '../s3/uri.ts'
 import { openEngine } from '../transfer/engine.ts'
-import type { EngineOptions } from '../transfer/types.ts'
+import type { EngineSettings } from '../transfer/types.ts'
 import { type CheckpointLog, openLog, placeUrl } from './log.ts'
 import { type Conditional, probeConditionalWrites } from './probe.ts'
 
@@ -23,10 +23,7 @@ export interface RemoteOptions {
   destination: string
   unsafeSingleWriter: boolean
   s3: S3Settings
-  engine: Pick<
-    EngineOptions,
-    'concurrency' | 'memory' | 'bwlimit' | 'workers' | 'workersForLarge' | 'lane' | 'onClose'
-  >
+  engine: EngineSettings
   env: Readonly<Record<string, string | undefined>>
   progress: Progress
   signal: AbortSignal

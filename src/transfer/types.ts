@@ -179,3 +179,9 @@ export interface EngineOptions {
   /** Told once, when the engine is closed. */
   onClose?: ((stats: EngineStats) => void) | undefined
 }
+
+/** What a command's user decides about the engine; the command adds its own signal and reports. */
+export type EngineSettings = Pick<
+  EngineOptions,
+  'concurrency' | 'memory' | 'bwlimit' | 'workers' | 'workersForLarge' | 'lane' | 'onClose'
+>

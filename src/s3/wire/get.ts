@@ -1,4 +1,5 @@
 import { crc32, crcBase64 } from '../../checksum/crc32.ts'
+import { bareEtag } from '../etag.ts'
 import type { CallOptions, Check, GetRequest, GotBytes } from '../store.ts'
 import { checksumsOf, verifyBytes } from '../verify.ts'
 import { type Answer, Exchange } from './exchange.ts'
@@ -67,12 +68,8 @@ function judgeGet(head: Head, request: GetRequest, into: Uint8Array): Error | un
   else if (range.first !== request.offset || range.last !== request.offset + into.length - 1) {
     return new HandOver('another range')
   }
-  if (request.etag !== '' && head.etag !== request.etag && bare(head.etag) !== bare(request.etag)) {
+  if (request.etag !== '' && head.etag !== request.etag && bareEtag(head.etag) !== bareEtag(request.etag)) {
     return new HandOver('another ETag')
   }
   return undefined
-}
-
-function bare(etag: string): string {
-  return etag.replaceAll('"', '')
 }

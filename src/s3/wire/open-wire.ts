@@ -1,5 +1,6 @@
 import { LongshoreError } from '../../errors.ts'
 import { newServerState, withAttempts } from '../attempts.ts'
+import { damaged } from '../damaged.ts'
 import type { CallOptions } from '../store.ts'
 import type { Resolve } from './addresses.ts'
 import { checkGot, isWhole, sendGet } from './get.ts'
@@ -74,16 +75,5 @@ function sameServer(a: WireTarget, b: WireTarget): boolean {
     a.rejectUnauthorized === b.rejectUnauthorized &&
     a.timeoutMs === b.timeoutMs &&
     (a.ca === b.ca || (a.ca?.length === b.ca?.length && a.ca?.every((pem, i) => pem === b.ca?.[i])) === true)
-  )
-}
-
-function damaged(path: string): LongshoreError {
-  return new LongshoreError(
-    'INTEGRITY',
-    `${path}: the bytes do not have the checksum that the server keeps`,
-    {
-      path,
-      hint: 'read it again later; if it stays, the object is damaged and has to be written anew',
-    },
   )
 }

@@ -1,4 +1,5 @@
 import { errorCode } from '../../fs/error-code.ts'
+import { CONNECT_MS, IDLE_MS } from '../patience.ts'
 import { openAddresses, type Resolve } from './addresses.ts'
 import { Connection, type Owner } from './connection.ts'
 import { type Dialler, openDialler } from './dial.ts'
@@ -6,12 +7,8 @@ import type { Exchange } from './exchange.ts'
 import { openPeers } from './peers.ts'
 import type { WireTarget } from './types.ts'
 
-/** A host that drops our packets is told apart from one that is slow to answer, */
-const CONNECT_MS = 10_000
-/** and is given up earlier while there are other addresses to try. */
+/** ms to connect while there are other addresses to try */
 const NEXT_ADDRESS_MS = 2500
-/** AWS ends idle connections after about 5 s: they are given up before it does, not raced with it. */
-const IDLE_MS = 4000
 const MAX_IDLE_MS = 60_000
 /** Connections that end sooner are a restart of the server, not its habit. */
 const LEARN_MS = 1000
