@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
+import { crc32 as zlibCrc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { crc32, crc32Combine, crcBase64, crcHex } from '../../src/checksum/crc32.ts'
 import { crc32c } from '../../src/checksum/crc32c.ts'
@@ -47,6 +48,21 @@ test('the JavaScript CRC-32C agrees with the native one around the size where th
   for (const n of [255, 256, 257, 511, 512]) {
     const head = bytes.subarray(0, n)
     assert.equal(crc32c(head.subarray(200), crc32c(head.subarray(0, 200))), crc32c(head))
+  }
+})
+
+test('a CRC-32 goes on as it was when the faster library takes over', () => {
+  const bytes = randomBytes(1 << 20)
+  const view = new Uint8Array(bytes.buffer, bytes.byteOffset + 1, bytes.length - 1)
+  let ours = 0
+  let theirs = 0
+  for (let n = 0; n < 70; n++) {
+    ours = crc32(view, ours)
+    theirs = zlibCrc32(view, theirs)
+  }
+  assert.equal(ours, theirs)
+  for (const length of [0, 1, 7, 64, 255, 4096]) {
+    assert.equal(crc32(view.subarray(0, length), 0xffffffff), zlibCrc32(view.subarray(0, length), 0xffffffff))
   }
 })
 
