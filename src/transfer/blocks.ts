@@ -14,6 +14,32 @@ export function sumBlocks(bytes: Uint8Array): { blockCrcs: number[]; crc32: numb
   return { blockCrcs, crc32: whole }
 }
 
+/** The same of bytes that come one after the other; at 0 they come anew. */
+export function openBlockSums(): {
+  take(at: number, bytes: Uint8Array): void
+  end(length: number): { blockCrcs: number[]; crc32: number }
+} {
+  let blockCrcs: number[] = []
+  return {
+    take(at, bytes) {
+      if (at === 0) blockCrcs = []
+      for (let done = 0; done < bytes.length; ) {
+        const block = Math.floor((at + done) / BLOCK_BYTES)
+        const part = bytes.subarray(done, (block + 1) * BLOCK_BYTES - at)
+        blockCrcs[block] = crc32(part, blockCrcs[block])
+        done += part.length
+      }
+    },
+    end(length) {
+      let whole = 0
+      for (const [n, sum] of blockCrcs.entries()) {
+        whole = crc32Combine(whole, sum, Math.min(BLOCK_BYTES, length - n * BLOCK_BYTES))
+      }
+      return { blockCrcs, crc32: whole }
+    },
+  }
+}
+
 /** Numbers of the blocks that are not what was expected; a wrong count of blocks makes all of them wrong. */
 export function wrongBlocks(sums: readonly number[], expected: readonly number[] | undefined): number[] {
   if (expected === undefined) return []

@@ -5,6 +5,7 @@ import { sumBlocks, wrongBlocks } from './blocks.ts'
 import { type Core, callOptions, inSlot, storeOf } from './core.ts'
 import { fetchOnly, fetchPieces, type Under } from './fetch.ts'
 import { isStuck } from './local-io.ts'
+import { carryThrough, goesThrough } from './through.ts'
 import { BLOCK_BYTES, type Piece, type Transfer, type TransferDone } from './types.ts'
 
 interface Sums {
@@ -19,6 +20,9 @@ interface Sums {
 export async function carry(core: Core, transfer: Transfer, under: Under): Promise<TransferDone> {
   const { length, to } = transfer
   checkPieces(transfer)
+  const through = goesThrough(core, transfer)
+  const went = through && (await carryThrough(core, through, under.signal))
+  if (went !== undefined && went !== 'damaged') return went
   // What leaves a thread must never have been a socket's buffer: it is copied at the end.
   const keeps = to.kind === 'memory' && core.thread === undefined
   const buffer = keeps ? Buffer.allocUnsafeSlow(length) : core.buffers.take(length)
@@ -26,7 +30,7 @@ export async function carry(core: Core, transfer: Transfer, under: Under): Promi
   let reusable = !keeps
   try {
     const checks: Partial<Record<Check, number>> = {}
-    const sums = await fill(core, transfer, bytes, { under, checks })
+    const sums = await fill(core, transfer, bytes, { under, checks, again: went === 'damaged' })
     const delivered = await deliver(core, transfer, bytes, sums.crc32, under.signal)
     return { id: transfer.id, ok: true, bytes: length, ...sums, checks, ...delivered }
   } catch (error) {
@@ -39,12 +43,12 @@ export async function carry(core: Core, transfer: Transfer, under: Under): Promi
   }
 }
 
-/** The bytes and their sums; blocks that differ from what the planner knows are fetched once more. */
+/** The bytes and their sums; blocks that differ from what the planner knows are fetched once more, but not `again`. */
 async function fill(
   core: Core,
   transfer: Transfer,
   bytes: Uint8Array,
-  about: { under: Under; checks: Partial<Record<Check, number>> },
+  about: { under: Under; checks: Partial<Record<Check, number>>; again: boolean },
 ): Promise<Sums> {
   const only = transfer.pieces.length === 1 ? transfer.pieces[0] : undefined
   let sums: Sums
@@ -58,7 +62,10 @@ async function fill(
     sums = sumBlocks(bytes)
   }
   const wrong = wrongBlocks(sums.blockCrcs, transfer.expectCrcs)
-  return wrong.length === 0 ? sums : refetched(core, transfer, bytes, { ...about, wrong })
+  const [first] = wrong
+  if (first === undefined) return sums
+  if (about.again) throw damaged(core, transfer, first, sums.blockCrcs[first] ?? 0)
+  return refetched(core, transfer, bytes, { ...about, wrong })
 }
 
 async function refetched(

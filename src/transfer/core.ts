@@ -1,5 +1,6 @@
 import { LongshoreError } from '../errors.ts'
 import type { CallOptions, ObjectStore } from '../s3/store.ts'
+import type { WireStore } from '../s3/wire/types.ts'
 import type { Buffers } from './buffers.ts'
 import type { Counters } from './counters.ts'
 import type { LocalIo } from './local-io.ts'
@@ -9,7 +10,10 @@ import { inTurn, type Slots } from './slots.ts'
 import type { StoreId } from './types.ts'
 
 /** What a transfer needs of a store. */
-export type DataStore = Pick<ObjectStore, 'url' | 'getInto' | 'putPart' | 'put'>
+export type DataStore = Pick<ObjectStore, 'url' | 'getInto' | 'putPart' | 'put'> & {
+  /** Of a bucket: a range of an object, window by window. */
+  getThrough?: WireStore['getThrough']
+}
 
 /** What all transfers of one thread share. */
 export interface Core {

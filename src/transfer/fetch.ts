@@ -8,6 +8,10 @@ import type { ObjectPiece, Piece, Transfer } from './types.ts'
 /** Which piece an error belongs to, for results; not part of the error, whose message names the object. */
 const PIECE_OF = new WeakMap<object, number>()
 
+export function markPiece(error: unknown, index: number): void {
+  if (typeof error === 'object' && error !== null) PIECE_OF.set(error, index)
+}
+
 export function pieceOf(error: unknown): number | undefined {
   return typeof error === 'object' && error !== null ? PIECE_OF.get(error) : undefined
 }
@@ -24,7 +28,7 @@ export async function fetchOnly(
       fetchObject(core, piece, into, { signal, sum: true }),
     )
   } catch (error) {
-    if (typeof error === 'object' && error !== null && !signal.aborted) PIECE_OF.set(error, 0)
+    if (!signal.aborted) markPiece(error, 0)
     throw error
   }
 }
@@ -53,7 +57,7 @@ export async function fetchPieces(
   let failure: { error: unknown } | undefined
   const fail = (error: unknown, index: number) => {
     if (failure !== undefined) return
-    if (typeof error === 'object' && error !== null) PIECE_OF.set(error, index)
+    markPiece(error, index)
     failure = { error }
     under.abort(error)
   }

@@ -30,30 +30,41 @@ export function keepFiles(disk: {
   closeQuietly(path: string, fd: number): Promise<void>
 }): KeptFiles {
   const files = new Map<string, KeptFile>()
+  const opening = new Map<string, Promise<KeptFile>>()
+  const open = async (path: string): Promise<KeptFile> => {
+    const fd = await disk.open(path, 'r+')
+    let opened: fs.Stats
+    try {
+      opened = await disk.run(path, () => fstatFile(fd))
+    } catch (error) {
+      void disk.closeQuietly(path, fd)
+      throw error
+    }
+    const file = { path, fd, ino: opened.ino, users: 0, stale: false }
+    const other = files.get(path)
+    if (other !== undefined) other.stale = true
+    files.set(path, file)
+    if (other !== undefined && other.users === 0) await disk.closeQuietly(path, other.fd)
+    return file
+  }
+  const use = (file: KeptFile): KeptFile => {
+    files.delete(file.path)
+    files.set(file.path, file)
+    file.users++
+    return file
+  }
   return {
     async borrow(path) {
-      const { ino } = await disk.run(path, () => statFile(path))
-      const known = files.get(path)
-      if (known !== undefined && known.ino === ino) {
-        files.delete(path)
-        files.set(path, known)
-        known.users++
-        return known
+      for (;;) {
+        const { ino } = await disk.run(path, () => statFile(path))
+        const known = files.get(path)
+        if (known !== undefined && known.ino === ino) return use(known)
+        // All ranges of a file begin at once: one of them opens it.
+        const begun = opening.get(path) ?? open(path).finally(() => opening.delete(path))
+        opening.set(path, begun)
+        const file = await begun
+        if (files.get(path) === file && !file.stale) return use(file)
       }
-      const fd = await disk.open(path, 'r+')
-      let opened: fs.Stats
-      try {
-        opened = await disk.run(path, () => fstatFile(fd))
-      } catch (error) {
-        void disk.closeQuietly(path, fd)
-        throw error
-      }
-      const file = { path, fd, ino: opened.ino, users: 1, stale: false }
-      const other = files.get(path)
-      if (other !== undefined) other.stale = true
-      files.set(path, file)
-      if (other !== undefined && other.users === 0) await disk.closeQuietly(path, other.fd)
-      return file
     },
     async giveBack(file) {
       file.users--

@@ -1,5 +1,5 @@
-import type { ObjectStore } from '../s3/store.ts'
-import { HandOver, type WireStore, type WireTarget } from '../s3/wire/types.ts'
+import type { CallOptions, GetRequest, GotBytes, ObjectStore } from '../s3/store.ts'
+import { HandOver, type Window, type WireStore, type WireTarget } from '../s3/wire/types.ts'
 import type { DataStore } from './core.ts'
 import type { Route, WireKind } from './route.ts'
 
@@ -42,6 +42,20 @@ export function openLanes({ url, wire, sdk, bypassed, after }: LaneOptions): Dat
         return handedOver('GET', error, options?.signal).getInto(request, into, options)
       }
     },
+    async getThrough(request, window, options) {
+      const found = wire('GET')
+      const lane = found instanceof Promise ? await unlessAborted(found, options?.signal) : found
+      if (lane === undefined) bypassed('GET')
+      if (lane === undefined) return throughMemory(sdk, request, window, options)
+      try {
+        const got = await lane.getThrough(request, window, options)
+        served.GET++
+        return got
+      } catch (error) {
+        const after = handedOver('GET', error, options?.signal)
+        return throughMemory(after, request, window, options)
+      }
+    },
     async putPart(request, options) {
       const found = wire('PART')
       const lane = found instanceof Promise ? await unlessAborted(found, options?.signal) : found
@@ -57,6 +71,19 @@ export function openLanes({ url, wire, sdk, bypassed, after }: LaneOptions): Dat
     },
     put: (request, options) => sdk.put(request, options),
   }
+}
+
+/** The SDK lane knows no windows. */
+async function throughMemory(
+  lane: Pick<SdkLane, 'getInto'>,
+  request: GetRequest,
+  window: Window,
+  options: CallOptions | undefined,
+): Promise<GotBytes> {
+  const into = Buffer.allocUnsafeSlow(window.length)
+  const got = await lane.getInto(request, into, options)
+  window.take(0, into)
+  return got
 }
 
 /** How the main thread's own number reads in a route's count of what each thread was served. */

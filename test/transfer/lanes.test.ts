@@ -63,6 +63,9 @@ function withLanes(
         attempt()
         return sdk.getInto(request, into)
       },
+      async getThrough() {
+        throw new HandOver('no windows')
+      },
       async putPart(request) {
         attempt()
         return sdk.putPart(request)

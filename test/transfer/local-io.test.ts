@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict'
-import fs, { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import fs, {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -94,6 +102,47 @@ test('on a slow disk files go to the pool, and later the disk is tried again', a
   const turn = atOnce.indexOf(false)
   assert.ok(turn > 0 && turn < 10, `after ${turn} files`)
   assert.equal(atOnce.lastIndexOf(false), turn + 255)
+})
+
+test('a large file is written as its bytes come in, by the pool while the disk is slow, and then at once again', async (t) => {
+  const path = join(tempDir(t), 'large')
+  writeFileSync(path, '')
+  let now = 0
+  let step = 20
+  t.mock.method(performance, 'now', () => {
+    now += step
+    return now
+  })
+  const told: (string | undefined)[] = []
+  const io = openLocalIo({ stuckMs: STUCK_MS, sync: true, onSync: (file) => told.push(file) })
+  const atOnce: boolean[] = []
+  for (let n = 0; n < 60; n++) {
+    const file = await io.openNow(path)
+    atOnce.push(file !== undefined)
+    if (file === undefined) step = 0
+    file?.write(n, Buffer.from('x'))
+    await file?.close()
+  }
+  const turn = atOnce.indexOf(false)
+  assert.ok(turn > 0 && turn < 20, `after ${turn} ranges`)
+  assert.equal(atOnce.lastIndexOf(false), turn + 31)
+  assert.deepEqual(told.slice(0, 2), [path, undefined])
+  assert.equal(readFileSync(path, 'latin1').slice(0, turn), 'x'.repeat(turn))
+  assert.equal(await openLocalIo({ stuckMs: STUCK_MS }).openNow(path), undefined)
+  await io.closeIdle()
+})
+
+test('the ranges of a file that begin together share one open file', async (t) => {
+  const path = join(tempDir(t), 'large')
+  writeFileSync(path, '')
+  const io = openLocalIo({ stuckMs: STUCK_MS, sync: true })
+  const files = await Promise.all(Array.from({ length: 8 }, () => io.openNow(path)))
+  const fds = readdirSync('/proc/self/fd').map((fd) => join('/proc/self/fd', fd))
+  assert.equal(fds.filter((fd) => existsSync(fd) && readlinkSync(fd) === path).length, 1)
+  for (const [n, file] of files.entries()) file?.write(n, Buffer.from(String(n)))
+  for (const file of files) await file?.close()
+  await io.closeIdle()
+  assert.equal(readFileSync(path, 'latin1'), '01234567')
 })
 
 test('too many open files are waited out', async (t) => {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
-import { crc32 } from '../../checksum/crc32.ts'
 import { markStale } from '../attempts.ts'
 import { TransportError } from '../transport-error.ts'
+import { Body } from './body.ts'
 import type { Dialler } from './dial.ts'
 import type { Exchange } from './exchange.ts'
 import type { Head } from './head.ts'
@@ -12,8 +12,6 @@ import { drainable } from './unwanted.ts'
 
 /** A TLS socket keeps a copy of all it is given: a slice at a time, and only when the one before is gone. */
 const SLICE_BYTES = 256 * 1024
-/** A read at most: enough that reads cost nothing, little enough that what was read is summed in the cache. */
-const WINDOW_BYTES = 512 * 1024
 
 /** What all connections of a pool share. */
 export interface Owner {
@@ -57,9 +55,7 @@ export class Connection {
   /** Of the owner's clock: connected, a slice sent, a byte received. */
   private alive: number
   private answers = 0
-  /** Bytes of the answer's body that are there, and that are still owed. */
-  private got = 0
-  private owed = 0
+  private readonly body = new Body()
   private readonly reader = new HeadReader()
   private answer: Head | undefined
   private refused: Error | undefined
@@ -163,13 +159,10 @@ export class Connection {
   /** Total, like take(): node would call it again, for ever, after a throw. */
   private place(): Uint8Array {
     const { scratch } = this.owner
-    const { phase, got, owed } = this
+    const { phase, body, exchange } = this
     try {
-      if (phase === 'body' && this.exchange !== undefined) {
-        const { into } = this.exchange.ask
-        return new Uint8Array(into.buffer, into.byteOffset + got, Math.min(owed, WINDOW_BYTES))
-      }
-      if (phase === 'drain') return scratch.subarray(0, Math.min(owed, scratch.length))
+      if (phase === 'body' && exchange !== undefined) return body.place(exchange)
+      if (phase === 'drain') return scratch.subarray(0, Math.min(body.owed, scratch.length))
     } catch (error) {
       // The memory was taken away, by a transfer to another thread.
       this.end(error)
@@ -193,10 +186,10 @@ export class Connection {
     const { phase } = this
     if (phase === 'head') return this.receiveHead(count)
     if (phase !== 'body' && phase !== 'drain') return new HandOver('bytes that nobody asked for')
-    if (phase === 'body') this.sum(this.got, count)
-    this.got += count
-    this.owed -= count
-    if (this.owed === 0) this.finish()
+    const { body, exchange } = this
+    if (phase === 'body' && exchange !== undefined) body.keep(exchange, count)
+    else body.drop(count)
+    if (body.owed === 0) this.finish()
     return undefined
   }
 
@@ -210,35 +203,24 @@ export class Connection {
   private receiveAnswer(head: Head, start: number, end: number): Error | undefined {
     const { exchange } = this
     if (exchange === undefined) return new HandOver('an answer to nothing')
-    const { into, body, judge } = exchange.ask
+    const { body, judge } = exchange.ask
     const refused = judge(head)
     // The rest of what was refused early is not sent, so nothing can follow it here.
     if (body !== undefined && this.given < body.length) {
       return refused ?? new HandOver('an answer to half a request')
     }
-    const length = refused === undefined ? into.length : drainable(refused, head)
+    const length = refused === undefined ? exchange.ask.length : drainable(refused, head)
     if (length === undefined) return refused
     const here = end - start
     if (here > length) return refused ?? new HandOver('bytes after the answer')
-    if (refused === undefined && here > 0) {
-      this.owner.scratch.copy(into, 0, start, end)
-      this.sum(0, here)
-    }
     this.answer = head
     this.refused = refused
-    this.got = here
-    this.owed = length - here
+    this.body.begin(length)
+    if (refused === undefined) this.body.copy(exchange, this.owner.scratch, start, end)
+    else this.body.drop(here)
     this.phase = refused === undefined ? 'body' : 'drain'
-    if (this.owed === 0) this.finish()
+    if (this.body.owed === 0) this.finish()
     return undefined
-  }
-
-  /** Takes in what has just been received. */
-  private sum(at: number, count: number): void {
-    const { exchange } = this
-    if (exchange === undefined || !exchange.ask.sum) return
-    const { into } = exchange.ask
-    exchange.crc32 = crc32(new Uint8Array(into.buffer, into.byteOffset + at, count), exchange.crc32)
   }
 
   private finish(): void {

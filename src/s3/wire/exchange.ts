@@ -1,6 +1,7 @@
 import type { CallOptions } from '../store.ts'
 import { unwatchAbort, watchAbort } from './abort.ts'
 import type { Head } from './head.ts'
+import type { Window } from './types.ts'
 
 /** What carries an exchange and can be told to let go of it. */
 export interface Carrier {
@@ -19,8 +20,12 @@ export interface Ask {
   head: string
   /** What is sent after the head. */
   body: Uint8Array | undefined
-  /** Where the body of the answer goes, all of it and nothing else. */
+  /** bytes of the answer's body */
+  length: number
+  /** Where it goes: all of it, or a window of it at a time. Nothing else goes there. */
   into: Uint8Array
+  /** Takes what is in `into` whenever that is full, and at the end. */
+  window: Window | undefined
   /** Its CRC-32 is wanted. */
   sum: boolean
   /** What is wrong with an answer by its head: its body does not go to `into` then. */
@@ -94,9 +99,9 @@ export class Exchange {
 
   /** Sends the same again, into memory of its own. `ended` is called when that is over. */
   race(run: (second: Exchange) => void, ended: () => void): void {
-    const into = Buffer.allocUnsafeSlow(this.ask.into.length)
+    const into = Buffer.allocUnsafeSlow(this.ask.length)
     const second = new Exchange(
-      { ...this.ask, into, call: {} },
+      { ...this.ask, into, window: undefined, call: {} },
       ({ head }) => {
         ended()
         this.overtaken(head)
@@ -119,12 +124,21 @@ export class Exchange {
   }
 
   private takeOver(head: Head): void {
-    if (this.second !== undefined) {
-      this.ask.into.set(this.second.ask.into)
-      this.crc32 = this.second.crc32
-    }
+    const { second } = this
     this.settle()
-    this.resolve(this.answer(head))
+    try {
+      if (second !== undefined) this.takeBytes(second)
+      this.resolve(this.answer(head))
+    } catch (error) {
+      this.reject(error)
+    }
+  }
+
+  private takeBytes({ ask: { into }, crc32 }: Exchange): void {
+    const { window } = this.ask
+    if (window === undefined) this.ask.into.set(into)
+    else window.take(0, into)
+    this.crc32 = crc32
   }
 
   private answer(head: Head): Answer {

@@ -6,31 +6,35 @@ import { type Answer, Exchange } from './exchange.ts'
 import type { Head } from './head.ts'
 import type { Pool } from './pool.ts'
 import type { Signer } from './sign.ts'
-import { HandOver } from './types.ts'
+import { HandOver, type Window } from './types.ts'
 import { unwanted } from './unwanted.ts'
 
 /** A CRC-32 in base64; "-N" behind it is a sum of sums. */
 const SUM = /^[A-Za-z0-9+/]{6}==$/
 
-/** One attempt: the bytes of `request` into `into`, and what the answer's head said. */
+/** One attempt: the bytes of `request` into their place, and what the answer's head said. */
 export function sendGet(
   to: { pool: Pool; signer: Signer },
   request: GetRequest,
-  into: Uint8Array,
+  place: Uint8Array | Window,
   call: CallOptions,
 ): Promise<Answer> {
   const { key, offset, etag, versionId, sum = false } = request
-  const range = isWhole(request, into) ? undefined : { first: offset, last: offset + into.length - 1 }
+  const { length } = place
+  const range = isWhole(request, place) ? undefined : { first: offset, last: offset + length - 1 }
   const head = to.signer.get({ key, range, etag, versionId })
-  const judge = (answer: Head) => judgeGet(answer, request, into)
+  const judge = (answer: Head) => judgeGet(answer, request, place)
+  const window = place instanceof Uint8Array ? undefined : place
+  const into = place instanceof Uint8Array ? place : place.memory
   return new Promise((resolve, reject) => {
-    to.pool.run(new Exchange({ head, body: undefined, into, sum, judge, call }, resolve, reject))
+    const ask = { head, body: undefined, length, into, window, sum, judge, call }
+    to.pool.run(new Exchange(ask, resolve, reject))
   })
 }
 
 /** Size 0 goes without a Range: it would be answered 416. */
-export function isWhole(request: GetRequest, into: Uint8Array): boolean {
-  return request.offset === 0 && into.length === request.size
+export function isWhole(request: GetRequest, { length }: { length: number }): boolean {
+  return request.offset === 0 && length === request.size
 }
 
 /** Which check the bytes pass by the head they came with; undefined: they fail the server's own checksum. */
@@ -52,7 +56,7 @@ function got(etag: string, check: Check, crc: number | undefined): GotBytes {
 }
 
 /** An answer is not what its status claims only because If-Match was sent with the request. */
-function judgeGet(head: Head, request: GetRequest, into: Uint8Array): Error | undefined {
+function judgeGet(head: Head, request: GetRequest, into: { length: number }): Error | undefined {
   const { range } = head
   const whole = isWhole(request, into)
   if (head.status !== (whole ? 200 : 206)) {

@@ -52,8 +52,8 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
     scratch: Buffer.allocUnsafeSlow(SCRATCH_BYTES),
     timeoutMs: target.timeoutMs,
     answered(connection, exchange, { keepAliveMs }) {
-      const { body, into } = exchange.ask
-      if (body === undefined) peers.record(into.length, performance.now() - exchange.started)
+      const { body, length } = exchange.ask
+      if (body === undefined) peers.record(length, performance.now() - exchange.started)
       // A second before the server would, so that its good-bye does not cross a request.
       const told = keepAliveMs === undefined ? IDLE_MS : Math.max(keepAliveMs - 1000, keepAliveMs / 2)
       connection.keepMs = Math.min(told, habitMs, MAX_IDLE_MS)
@@ -98,10 +98,10 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
 
   /** Sends a GET of the slow tail a second time. */
   const hurry = (exchange: Exchange, now: number) => {
-    const { body, into, call } = exchange.ask
-    if (body !== undefined || into.length > MAX_RACE_BYTES) return
+    const { body, length, call } = exchange.ask
+    if (body !== undefined || length > MAX_RACE_BYTES) return
     if (exchange.second !== undefined || exchange.racer) return
-    if (now - exchange.started < peers.limit(into.length)) return
+    if (now - exchange.started < peers.limit(length)) return
     if (racing >= MAX_RACES || (races + 1) * REQUESTS_A_RACE > requests) return
     races++
     racing++

@@ -19,7 +19,13 @@ export function sendPut(
   const head = to.signer.put({ key, uploadId, partNumber, body, crc32 })
   const judge = (answer: Head) => judgePut(answer, crc32)
   return new Promise((resolve, reject) => {
-    to.pool.run(new Exchange({ head, body, into: NOTHING, sum: false, judge, call }, resolve, reject))
+    to.pool.run(
+      new Exchange(
+        { head, body, length: 0, into: NOTHING, window: undefined, sum: false, judge, call },
+        resolve,
+        reject,
+      ),
+    )
   })
 }
 

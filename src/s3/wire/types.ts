@@ -50,6 +50,16 @@ export interface NoWire {
   reason: string
 }
 
+/** Where a long answer goes, window by window: each is used up while it is still in the processor's cache. */
+export interface Window {
+  /** bytes of the answer */
+  readonly length: number
+  /** What is read lands here; the next window overwrites it. */
+  readonly memory: Uint8Array
+  /** The answer's bytes from `at` on, in order; from 0 anew when it is asked for again. What this throws is final. */
+  take(at: number, bytes: Uint8Array): void
+}
+
 /**
  * The two requests that are nearly all the work. Retries 429, 5xx, resets and time-outs itself (CallOptions'
  * onRequest before each attempt, onRetry before each further one) and then rejects with a LongshoreError; an answer
@@ -58,6 +68,8 @@ export interface NoWire {
 export interface WireStore {
   readonly url: string
   getInto(request: GetRequest, into: Uint8Array, options?: CallOptions): Promise<GotBytes>
+  /** A range: a whole object has a checksum, which getInto checks. */
+  getThrough(request: GetRequest, window: Window, options?: CallOptions): Promise<GotBytes>
   putPart(request: PartRequest, options?: CallOptions): Promise<UploadedPart>
   /** From the next request on. */
   update(target: WireTarget): void
