@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { CommanderError } from 'commander'
 import { LongshoreError } from '../errors.ts'
 import { errorText, reportError } from './error-report.ts'
+import { limitHeaps } from './heap.ts'
 import { textLog } from './log.ts'
 import { buildProgram, DEFINITIONS } from './program.ts'
 
@@ -10,6 +11,7 @@ import { buildProgram, DEFINITIONS } from './program.ts'
  * by LINGER_MS at most. Everything beyond the command tree is imported when a command runs.
  */
 export async function main(argv: readonly string[]): Promise<void> {
+  limitHeaps()
   process.on('unhandledRejection', fatal)
   process.on('uncaughtException', fatal)
   try {
