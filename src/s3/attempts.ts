@@ -45,6 +45,8 @@ export interface AttemptOptions {
   learn?: ((failure: Failure) => Promise<boolean>) | undefined
   /** What is not transient is thrown as HandOver, for the SDK lane to do, learn from or explain. */
   handOver?: boolean | undefined
+  /** The first attempt has begun before, and was counted then. */
+  begun?: boolean | undefined
   /** Default: a timer. ms */
   wait?: ((ms: number, signal?: AbortSignal) => Promise<void>) | undefined
 }
@@ -63,14 +65,12 @@ export async function withAttempts<T>(options: AttemptOptions, attempt: () => Pr
   let retries = 0
   let free = 0
   let held = 0
-  for (;;) {
+  for (let counted = options.begun === true; ; counted = false) {
     call.signal?.throwIfAborted()
-    call.onRequest?.(call.kind)
+    if (!counted) call.onRequest?.(call.kind)
     try {
       const result = await attempt()
-      state.answered = true
-      state.authorized = true
-      state.streak = 0
+      answeredWell(state)
       return result
     } catch (error) {
       call.signal?.throwIfAborted()
@@ -107,6 +107,13 @@ export async function withAttempts<T>(options: AttemptOptions, attempt: () => Pr
       throw explain(error, failure, subject)
     }
   }
+}
+
+/** An attempt brought what was asked for. */
+export function answeredWell(state: ServerState): void {
+  state.answered = true
+  state.authorized = true
+  state.streak = 0
 }
 
 /** For src/s3/attempts.ts: this failed on a connection that had been idle, so nothing was asked yet. */

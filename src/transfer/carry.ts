@@ -1,6 +1,6 @@
 import { crcHex } from '../checksum/crc32.ts'
 import { LongshoreError } from '../errors.ts'
-import type { Check } from '../s3/store.ts'
+import type { Check, GotBytes } from '../s3/store.ts'
 import { sumBlocks, wrongBlocks } from './blocks.ts'
 import { type Core, callOptions, inSlot, storeOf } from './core.ts'
 import { fetchOnly, fetchPieces, type Under } from './fetch.ts'
@@ -13,11 +13,22 @@ interface Sums {
   crc32: number
 }
 
+/** The fetch of a transfer's only piece has begun already; `buffer` is of core.buffers. */
+export interface BegunFetch {
+  buffer: Buffer | undefined
+  got: Promise<GotBytes>
+}
+
 /**
  * One transfer from its pieces to its place, in a buffer whose bytes the caller has from the budget. When it settles
  * nobody touches the buffer any more, unless the disk is stuck.
  */
-export async function carry(core: Core, transfer: Transfer, under: Under): Promise<TransferDone> {
+export async function carry(
+  core: Core,
+  transfer: Transfer,
+  under: Under,
+  begun?: BegunFetch,
+): Promise<TransferDone> {
   const { length, to } = transfer
   checkPieces(transfer)
   const through = goesThrough(core, transfer)
@@ -25,12 +36,13 @@ export async function carry(core: Core, transfer: Transfer, under: Under): Promi
   if (went !== undefined && went !== 'damaged') return went
   // What leaves a thread must never have been a socket's buffer: it is copied at the end.
   const keeps = to.kind === 'memory' && core.thread === undefined
-  const buffer = keeps ? Buffer.allocUnsafeSlow(length) : core.buffers.take(length)
+  const buffer = begun?.buffer ?? (keeps ? Buffer.allocUnsafeSlow(length) : core.buffers.take(length))
   const bytes = buffer.subarray(0, length)
   let reusable = !keeps
   try {
     const checks: Partial<Record<Check, number>> = {}
-    const sums = await fill(core, transfer, bytes, { under, checks, again: went === 'damaged' })
+    const about = { under, checks, again: went === 'damaged', begun }
+    const sums = await fill(core, transfer, bytes, about)
     const delivered = await deliver(core, transfer, bytes, sums.crc32, under.signal)
     return { id: transfer.id, ok: true, bytes: length, ...sums, checks, ...delivered }
   } catch (error) {
@@ -48,12 +60,17 @@ async function fill(
   core: Core,
   transfer: Transfer,
   bytes: Uint8Array,
-  about: { under: Under; checks: Partial<Record<Check, number>>; again: boolean },
+  about: {
+    under: Under
+    checks: Partial<Record<Check, number>>
+    again: boolean
+    begun: BegunFetch | undefined
+  },
 ): Promise<Sums> {
   const only = transfer.pieces.length === 1 ? transfer.pieces[0] : undefined
   let sums: Sums
   if (only?.kind === 'object') {
-    const got = await fetchOnly(core, only, bytes, about.under.signal)
+    const got = await (about.begun?.got ?? fetchOnly(core, only, bytes, about.under.signal))
     about.checks[got.check] = 1
     const sum = bytes.length <= BLOCK_BYTES && bytes.length > 0 ? got.crc32 : undefined
     sums = sum === undefined ? sumBlocks(bytes) : { blockCrcs: [sum], crc32: sum }
@@ -129,7 +146,8 @@ async function deliver(
   }
 }
 
-function copyOf(bytes: Uint8Array): Uint8Array {
+/** In memory of its own, which may leave the thread. */
+export function copyOf(bytes: Uint8Array): Uint8Array {
   const copy = Buffer.allocUnsafeSlow(bytes.length)
   copy.set(bytes)
   return copy

@@ -13,6 +13,8 @@ import type { StoreId } from './types.ts'
 export type DataStore = Pick<ObjectStore, 'url' | 'getInto' | 'putPart' | 'put'> & {
   /** Of a bucket: a range of an object, window by window. */
   getThrough?: WireStore['getThrough']
+  /** Of a bucket: the same as getInto, without a promise as long as all goes well. */
+  beginGet?: WireStore['beginGet']
 }
 
 /** What all transfers of one thread share. */

@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events'
-import { LongshoreError } from '../errors.ts'
 import { carry } from './carry.ts'
 import type { Core } from './core.ts'
-import { pieceOf } from './fetch.ts'
+import { failed } from './failed.ts'
+import { startQuick } from './quick.ts'
 import type { Job, Scope } from './scope.ts'
 import type { Transfer, TransferDone, TransferFailed, TransferResult } from './types.ts'
 
@@ -14,7 +14,7 @@ export function startHere(core: Core, transfer: Transfer, scope: Scope, settle: 
   // What waits for its turn under the scope's signal is told.
   scope.jobs.add(core.sweep)
   if (transfer.pieces.length > 1) startPieces(core, transfer, scope, settle)
-  else {
+  else if (!startQuick(core, transfer, scope.signal, settle)) {
     const under = { signal: scope.signal, abort: nothing }
     carry(core, transfer, under).then(settle, (error) => settle(failed(transfer, error)))
   }
@@ -42,16 +42,4 @@ function startPieces(core: Core, transfer: Transfer, scope: Scope, settle: Settl
   carry(core, transfer, { signal: controller.signal, abort: job.abort }).then(end, (error) =>
     end(failed(transfer, error)),
   )
-}
-
-export function failed(transfer: Transfer, error: unknown): TransferFailed {
-  const piece = pieceOf(error)
-  const result = { id: transfer.id, ok: false as const, error: asLongshoreError(error, transfer) }
-  return piece === undefined ? result : { ...result, piece }
-}
-
-function asLongshoreError(error: unknown, transfer: Transfer): LongshoreError {
-  if (error instanceof LongshoreError) return error
-  const message = error instanceof Error ? error.message : String(error)
-  return new LongshoreError('INTERNAL', `transfer ${transfer.id}: ${message}`, { cause: error })
 }

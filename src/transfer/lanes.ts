@@ -1,5 +1,5 @@
 import type { CallOptions, GetRequest, GotBytes, ObjectStore } from '../s3/store.ts'
-import { HandOver, type Window, type WireStore, type WireTarget } from '../s3/wire/types.ts'
+import { type Begun, HandOver, type Window, type WireStore, type WireTarget } from '../s3/wire/types.ts'
 import type { DataStore } from './core.ts'
 import type { Route, WireKind } from './route.ts'
 
@@ -27,20 +27,41 @@ export function openLanes({ url, wire, sdk, bypassed, after }: LaneOptions): Dat
     if (!(error instanceof HandOver) || signal?.aborted) throw error
     return after(kind, error.reason, served[kind])
   }
+  /** `rest`: what is left to do of a GET that the wire has begun. */
+  const getInto = async (
+    found: ReturnType<typeof wire>,
+    request: GetRequest,
+    into: Uint8Array,
+    options: CallOptions | undefined,
+    rest?: () => Promise<GotBytes>,
+  ): Promise<GotBytes> => {
+    const lane = found instanceof Promise ? await unlessAborted(found, options?.signal) : found
+    if (lane === undefined) bypassed('GET')
+    if (lane === undefined) return sdk.getInto(request, into, options)
+    try {
+      const got = await (rest === undefined ? lane.getInto(request, into, options) : rest())
+      served.GET++
+      return got
+    } catch (error) {
+      return handedOver('GET', error, options?.signal).getInto(request, into, options)
+    }
+  }
   return {
     url,
-    async getInto(request, into, options) {
+    getInto: (request, into, options) => getInto(wire('GET'), request, into, options),
+    beginGet(request, into, options, begun) {
       const found = wire('GET')
-      const lane = found instanceof Promise ? await unlessAborted(found, options?.signal) : found
-      if (lane === undefined) bypassed('GET')
-      if (lane === undefined) return sdk.getInto(request, into, options)
-      try {
-        const got = await lane.getInto(request, into, options)
-        served.GET++
-        return got
-      } catch (error) {
-        return handedOver('GET', error, options?.signal).getInto(request, into, options)
+      const goOn = (rest?: () => Promise<GotBytes>) =>
+        begun.trouble(() => getInto(found, request, into, options, rest))
+      if (found === undefined || found instanceof Promise || found.beginGet === undefined) return goOn()
+      const watched: Begun = {
+        done(got) {
+          served.GET++
+          begun.done(got)
+        },
+        trouble: goOn,
       }
+      found.beginGet(request, into, options, watched)
     },
     async getThrough(request, window, options) {
       const found = wire('GET')

@@ -37,8 +37,6 @@ const SLOW_RANGES = 32
 
 type Whole = WholePlace & { durable: boolean }
 
-const WRITTEN = Promise.resolve()
-
 export interface LocalIo {
   /** Fills `into` from a file. A shorter file is SOURCE_CHANGED. */
   read(path: string, offset: number, into: Uint8Array): Promise<void>
@@ -51,6 +49,8 @@ export interface LocalIo {
   openNow(path: string): Promise<OpenedNow> | undefined
   /** A whole file: temporary name, synced if `durable`, renamed. With `sync` a small one is there on return. */
   writeWhole(place: Whole, bytes: Uint8Array): Promise<void>
+  /** The same, there on return; false: nothing was done, it is writeWhole's to do. Throws its errors. */
+  writeWholeNow(place: Whole, bytes: Uint8Array): boolean
   /** Closes what is kept open for the next piece of the same file. */
   closeIdle(): Promise<void>
 }
@@ -133,21 +133,17 @@ export function openLocalIo(options: LocalIoOptions): LocalIo {
   /** ms a file, of the last ones */
   let pace = 0
   let byPool = 0
-  const mayBlock = ({ durable }: Whole, bytes: Uint8Array) => {
-    if (options.sync !== true || durable || bytes.length > SYNC_BYTES) return false
-    if (byPool === 0) return true
-    byPool--
-    return false
-  }
-  const writeNow = (place: Whole, bytes: Uint8Array): Promise<void> => {
+  const mayBlock = ({ durable }: Whole, bytes: Uint8Array) =>
+    options.sync === true && !durable && bytes.length <= SYNC_BYTES
+  const writeNow = (place: Whole, bytes: Uint8Array): boolean => {
     const began = performance.now()
     options.onSync?.(place.path)
     try {
       writeWholeSync(place, bytes, umask)
     } catch (error) {
       // Nothing was made yet: the pool waits until there is room.
-      if (isCrowded(error)) return writeByPool(place, bytes)
-      return Promise.reject(localError(error, isRename(error) ? place.path : place.temp))
+      if (isCrowded(error)) return false
+      throw localError(error, isRename(error) ? place.path : place.temp)
     } finally {
       options.onSync?.(undefined)
     }
@@ -156,7 +152,7 @@ export function openLocalIo(options: LocalIoOptions): LocalIo {
       byPool = SLOW_FILES
       pace = 0
     }
-    return WRITTEN
+    return true
   }
 
   /** ms a MiB */
@@ -218,7 +214,14 @@ export function openLocalIo(options: LocalIoOptions): LocalIo {
         await kept.giveBack(file)
       }
     },
-    writeWhole: (place, bytes) => (mayBlock(place, bytes) ? writeNow : writeByPool)(place, bytes),
+    async writeWhole(place, bytes) {
+      if (mayBlock(place, bytes)) {
+        if (byPool > 0) byPool--
+        else if (writeNow(place, bytes)) return
+      }
+      await writeByPool(place, bytes)
+    },
+    writeWholeNow: (place, bytes) => mayBlock(place, bytes) && byPool === 0 && writeNow(place, bytes),
     closeIdle: kept.closeIdle,
   }
 }

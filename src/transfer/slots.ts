@@ -1,7 +1,7 @@
 import { workOf } from './climb.ts'
 
-/** One request; it never rejects, and says how many bytes it moved, or FAILED. */
-export type Request = () => Promise<number>
+/** Told once how many bytes a request moved, or FAILED. */
+export type Finished = (bytes: number) => void
 
 export const FAILED = -1
 
@@ -9,8 +9,12 @@ export const FAILED = -1
 export interface Source {
   /** How many; 0: it is forgotten. */
   left: number
-  /** The next one; called only while some are left, which it counts down. */
-  next(): Request
+  /**
+   * Begins the next one; called only while some are left, which it counts down. It never throws, and `finished` is
+   * called when the request is over, but not before this has returned. A function, not a promise: a promise a request
+   * costs as much as its signature.
+   */
+  begin(finished: Finished): void
   signal: AbortSignal
   /** Called by sweep() once the signal is aborted: its turn will not come. */
   cancel(): void
@@ -52,7 +56,7 @@ export function openSlots(gate: Gate): Slots {
     while (downloads[0]?.left === 0) downloads.shift()
     return downloads[0]
   }
-  const finished = (bytes: number) => {
+  const finished: Finished = (bytes) => {
     active--
     gate.leave()
     gate.done(bytes === FAILED ? 0 : workOf(bytes), head() !== undefined)
@@ -62,7 +66,7 @@ export function openSlots(gate: Gate): Slots {
     for (let source = head(); source !== undefined; source = head()) {
       if (active >= gate.limit || !gate.enter()) return pumpLater()
       active++
-      source.next()().then(finished)
+      source.begin(finished)
     }
   }
   const pumpLater = () => {
@@ -124,9 +128,9 @@ export function inTurn<T>(
     const source: Source = {
       left: 1,
       signal,
-      next() {
+      begin(finished) {
         source.left = 0
-        return run
+        void run().then(finished)
       },
       cancel: () => reject(signal.reason),
     }

@@ -123,13 +123,10 @@ function source(names: string[], order: string[], signal = never): Source {
     left: names.length,
     signal,
     cancel: () => order.push('cancelled'),
-    next() {
-      const name = names.shift() ?? ''
+    begin(finished) {
+      order.push(names.shift() ?? '')
       made.left = names.length
-      return async () => {
-        order.push(name)
-        return 0
-      }
+      queueMicrotask(() => finished(0))
     },
   }
   return made
@@ -140,9 +137,9 @@ test('uploads go first, then downloads in the order they came', async () => {
   const order: string[] = []
   let open: (() => void) | undefined
   const blocking = source([''], [])
-  blocking.next = () => {
+  blocking.begin = (finished) => {
     blocking.left = 0
-    return () => new Promise((resolve) => (open = () => resolve(0)))
+    open = () => finished(0)
   }
   slots.upload(blocking)
   slots.download(source(['a1', 'a2'], order))
@@ -168,9 +165,9 @@ test('a request that failed is no goodput: a storm of refusals does not look lik
   const work: number[] = []
   const slots = openSlots({ ...gateOf(1), done: (part) => work.push(part) })
   const failing = source([''], [])
-  failing.next = () => {
+  failing.begin = (finished) => {
     failing.left = 0
-    return async () => FAILED
+    queueMicrotask(() => finished(FAILED))
   }
   slots.download(failing)
   slots.download(source(['fine'], []))

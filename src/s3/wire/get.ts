@@ -19,6 +19,18 @@ export function sendGet(
   place: Uint8Array | Window,
   call: CallOptions,
 ): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    startGet(to, request, place, { call, resolve, reject })
+  })
+}
+
+/** The same without a promise. Throws, before anything is sent, what can't be said in a request (HandOver). */
+export function startGet(
+  to: { pool: Pool; signer: Signer },
+  request: GetRequest,
+  place: Uint8Array | Window,
+  about: { call: CallOptions; resolve: (answer: Answer) => void; reject: (error: unknown) => void },
+): void {
   const { key, offset, etag, versionId, sum = false } = request
   const { length } = place
   const range = isWhole(request, place) ? undefined : { first: offset, last: offset + length - 1 }
@@ -26,10 +38,8 @@ export function sendGet(
   const judge = (answer: Head) => judgeGet(answer, request, place)
   const window = place instanceof Uint8Array ? undefined : place
   const into = place instanceof Uint8Array ? place : place.memory
-  return new Promise((resolve, reject) => {
-    const ask = { head, body: undefined, length, into, window, sum, judge, call }
-    to.pool.run(new Exchange(ask, resolve, reject))
-  })
+  const ask = { head, body: undefined, length, into, window, sum, judge, call: about.call }
+  to.pool.run(new Exchange(ask, about.resolve, about.reject))
 }
 
 /** Size 0 goes without a Range: it would be answered 416. */

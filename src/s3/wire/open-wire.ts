@@ -1,9 +1,10 @@
 import { LongshoreError } from '../../errors.ts'
-import { newServerState, withAttempts } from '../attempts.ts'
+import { answeredWell, newServerState, withAttempts } from '../attempts.ts'
 import { damaged } from '../damaged.ts'
-import type { CallOptions } from '../store.ts'
+import type { CallOptions, GetRequest, GotBytes } from '../store.ts'
 import type { Resolve } from './addresses.ts'
-import { checkGot, isWhole, sendGet } from './get.ts'
+import type { Answer } from './exchange.ts'
+import { checkGot, isWhole, sendGet, startGet } from './get.ts'
 import { openPool, type Pool } from './pool.ts'
 import { sendPut } from './put.ts'
 import { openSigner, type Signer } from './sign.ts'
@@ -28,18 +29,62 @@ export function openWire(target: WireTarget, options: { resolve?: Resolve | unde
     handOver: true,
   })
 
+  /** `first`: what the first attempt came to, which was made before. */
+  const getInto = async (
+    request: GetRequest,
+    into: Uint8Array,
+    call: CallOptions,
+    first?: () => Promise<Answer>,
+  ): Promise<GotBytes> => {
+    const { key, etag } = request
+    // Empty by then, when its memory was taken away under the first attempt: that is no success.
+    if (first === undefined && into.length === 0 && !isWhole(request, into)) return { etag, check: 'size' }
+    let made = first
+    const attempt = () => {
+      const before = made
+      made = undefined
+      return before?.() ?? sendGet(to, request, into, call)
+    }
+    for (let again = false; ; again = true) {
+      const options = attempts('GET', key, call)
+      const answer = await withAttempts(made === undefined ? options : { ...options, begun: true }, attempt)
+      const got = checkGot(answer, request, into)
+      if (got !== undefined) return got
+      if (again) throw damaged(`${url}/${key}`)
+      call.onRetry?.({ reason: 'GET: the checksum does not match', slowDown: false })
+    }
+  }
+
   return {
     url,
 
-    async getInto(request, into, call = {}) {
-      const { key, etag } = request
-      if (into.length === 0 && !isWhole(request, into)) return { etag, check: 'size' }
-      for (let again = false; ; again = true) {
-        const answer = await withAttempts(attempts('GET', key, call), () => sendGet(to, request, into, call))
-        const got = checkGot(answer, request, into)
-        if (got !== undefined) return got
-        if (again) throw damaged(`${url}/${key}`)
-        call.onRetry?.({ reason: 'GET: the checksum does not match', slowDown: false })
+    getInto: (request, into, call = {}) => getInto(request, into, call),
+
+    beginGet(request, into, call, begun) {
+      const goOn = (first?: () => Promise<Answer>) => begun.trouble(() => getInto(request, into, call, first))
+      if (into.length === 0 || call.signal?.aborted) return goOn()
+      let over = false
+      const resolve = (answer: Answer) => {
+        over = true
+        let got: GotBytes | undefined
+        try {
+          got = checkGot(answer, request, into)
+        } catch {
+          // It will be thrown again where someone awaits it.
+        }
+        if (got === undefined) return goOn(async () => answer)
+        answeredWell(state)
+        begun.done(got)
+      }
+      const reject = (error: unknown) => {
+        if (!over) goOn(() => Promise.reject(error))
+        over = true
+      }
+      call.onRequest?.('GET')
+      try {
+        startGet(to, request, into, { call, resolve, reject })
+      } catch (error) {
+        reject(error)
       }
     },
 

@@ -60,6 +60,17 @@ export interface Window {
   take(at: number, bytes: Uint8Array): void
 }
 
+/** Told once what became of a GET that was begun without a promise; nobody writes to its memory any more then. */
+export interface Begun {
+  /** Never before beginGet() has returned. */
+  done(got: GotBytes): void
+  /**
+   * The first attempt failed, or it can't be made like this. `rest` goes on from there exactly as getInto() would
+   * have: what failed counts as its first attempt. It is to be called, once. May come before beginGet() has returned.
+   */
+  trouble(rest: () => Promise<GotBytes>): void
+}
+
 /**
  * The two requests that are nearly all the work. Retries 429, 5xx, resets and time-outs itself (CallOptions'
  * onRequest before each attempt, onRetry before each further one) and then rejects with a LongshoreError; an answer
@@ -68,6 +79,8 @@ export interface Window {
 export interface WireStore {
   readonly url: string
   getInto(request: GetRequest, into: Uint8Array, options?: CallOptions): Promise<GotBytes>
+  /** The same, for the many: without a promise as long as all goes well. Never throws. */
+  beginGet?(request: GetRequest, into: Uint8Array, call: CallOptions, begun: Begun): void
   /** A range: a whole object has a checksum, which getInto checks. */
   getThrough(request: GetRequest, window: Window, options?: CallOptions): Promise<GotBytes>
   putPart(request: PartRequest, options?: CallOptions): Promise<UploadedPart>

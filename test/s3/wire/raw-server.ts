@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import { type Certificate, makeCertificate } from '../../../src/devserver/certificate.ts'
+import type { GotBytes } from '../../../src/s3/store.ts'
 import type { Resolve } from '../../../src/s3/wire/addresses.ts'
 import { openWire } from '../../../src/s3/wire/open-wire.ts'
 import type { WireStore, WireTarget } from '../../../src/s3/wire/types.ts'
@@ -39,6 +40,25 @@ export interface RawOptions {
   early?(head: string): boolean
   /** Called for each connection. */
   greet?(socket: Socket): void
+}
+
+let begins = false
+
+/** From now on every GET of this process is begun without a promise: it has to keep the same promises. */
+export function beginGets(): void {
+  begins = true
+}
+
+/** getInto() by beginGet(). */
+export function beginning(wire: WireStore): WireStore {
+  return {
+    ...wire,
+    getInto: (request, into, call = {}) =>
+      new Promise((resolve, reject) => {
+        const trouble = (rest: () => Promise<GotBytes>) => void rest().then(resolve, reject)
+        wire.beginGet?.(request, into, call, { done: resolve, trouble })
+      }),
+  }
 }
 
 /** A server that keeps no rule of HTTP but those that `answer` keeps. */
@@ -83,7 +103,7 @@ export async function rawServer(t: Cleanup, options: RawOptions): Promise<RawSer
     openWire(changed, wireOptions) {
       const wire = openWire(raw.target(changed), wireOptions)
       wires.push(wire)
-      return wire
+      return begins ? beginning(wire) : wire
     },
   }
   t.after(async () => {
