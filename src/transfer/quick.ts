@@ -135,6 +135,7 @@ class Quick implements Source, Begun {
     this.signal.throwIfAborted()
     const body = to.kind === 'memory' ? copyOf(bytes) : undefined
     if (to.kind === 'whole') {
+      if (to.durable) return undefined
       // Should the disk hang, the watch on the main thread reads here which one.
       core.thread?.disk(id)
       try {
