@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { crcBase64 } from '../../checksum/crc32.ts'
 import { encodeComponent, encodeKey } from './encode-key.ts'
-import { EMPTY_SHA256, openSigV4 } from './sigv4.ts'
+import { EMPTY_SHA256, type Moment, openSigV4 } from './sigv4.ts'
 import { HandOver, type WireTarget } from './types.ts'
 
 export interface GetHead {
@@ -37,15 +37,8 @@ export interface Signer {
 const VALUE = /^[\x21-\x7e]+( [\x21-\x7e]+)*$/
 const NAME = /^[a-z0-9-]+$/
 
-type Slot =
-  | 'content-length'
-  | 'if-match'
-  | 'range'
-  | 'x-amz-checksum-crc32'
-  | 'x-amz-content-sha256'
-  | 'x-amz-date'
-
-type Values = Partial<Record<Slot, string>>
+/** What changes from one request to the next. */
+type Slot = 'content-length' | 'if-match' | 'range' | 'x-amz-checksum-crc32' | 'x-amz-content-sha256'
 
 /** Throws HandOver for a target whose own words can't stand in a head. */
 export function openSigner(target: WireTarget): Signer {
@@ -62,78 +55,89 @@ export function openSigner(target: WireTarget): Signer {
 
   const at = credentials === undefined ? undefined : openSigV4(region, credentials)
   const end = 'user-agent: longshore\r\n\r\n'
-  const shapes = new Map<string, Shape>()
-  const shapeOf = (id: string, extra: Readonly<Record<string, string>>, slots: readonly Slot[]): Shape => {
-    let shape = shapes.get(id)
-    if (shape === undefined) {
-      const signed: Slot[] = at === undefined ? [] : ['x-amz-content-sha256', 'x-amz-date']
-      shape = makeShape({ ...fixed, ...extra }, [...slots, ...signed])
-      shapes.set(id, shape)
-    }
-    return shape
+  /** Of this second: its date is in their texts. */
+  const shapes: (Shape | undefined)[] = []
+  let moment: Moment | undefined
+  /** The `id`th: what it is made of must depend on that alone. Values go into the slots in the order of their names. */
+  const shapeOf = (id: number, extra: Readonly<Record<string, string>>, slots: readonly Slot[]): Shape => {
+    const now = at?.(Date.now() + target.clockOffset)
+    if (now !== moment) shapes.length = 0
+    moment = now
+    const known = shapes[id]
+    if (known !== undefined) return known
+    const signed: Record<string, string> = now === undefined ? {} : { 'x-amz-date': now.date }
+    const made = makeShape({ ...fixed, ...extra, ...signed }, slots)
+    shapes[id] = made
+    return made
   }
 
-  const headOf = (method: string, path: string, query: string, shape: Shape, values: Values): string => {
-    const start = `${method} ${path}${query === '' ? '' : `?${query}`} HTTP/1.1\r\n`
-    if (credentials === undefined || at === undefined) {
-      return `${start}${render(shape.head, shape.slots, values)}${end}`
-    }
-    const moment = at(Date.now() + target.clockOffset)
-    values['x-amz-date'] = moment.date
+  const headOf = (method: string, target: string, shape: Shape, values: readonly string[]): string =>
+    `${method} ${target} HTTP/1.1\r\n${render(shape.head, values)}`
+
+  /** `hashed`: the body's hash, as it is in the head. */
+  const signedHead = (
+    method: string,
+    { path, query }: { path: string; query: string },
+    shape: Shape,
+    { values, hashed }: { values: readonly string[]; hashed: string },
+  ): string => {
+    const head = headOf(method, query === '' ? path : `${path}?${query}`, shape, values)
+    if (credentials === undefined || moment === undefined) return head + end
+    const { names } = shape
     const signature = moment.sign(
-      `${method}\n${path}\n${query}\n${render(shape.canonical, shape.slots, values)}\n${shape.names}\n${values['x-amz-content-sha256']}`,
+      `${method}\n${path}\n${query}\n${render(shape.canonical, values)}\n${names}\n${hashed}`,
     )
     return (
-      `${start}${render(shape.head, shape.slots, values)}authorization: AWS4-HMAC-SHA256 ` +
-      `Credential=${credentials.accessKeyId}/${moment.scope}, SignedHeaders=${shape.names}, Signature=${signature}\r\n${end}`
+      `${head}authorization: AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/${moment.scope}, ` +
+      `SignedHeaders=${names}, Signature=${signature}\r\n${end}`
     )
   }
+  const emptyHash: Record<string, string> = at === undefined ? {} : { 'x-amz-content-sha256': EMPTY_SHA256 }
+  const emptyHashAndSum = { ...emptyHash, ...(noChecksums ? {} : { 'x-amz-checksum-mode': 'ENABLED' }) }
+  const putSlots: Slot[] = ['content-length']
+  if (!noChecksums) putSlots.push('x-amz-checksum-crc32')
+  if (at !== undefined) putSlots.push('x-amz-content-sha256')
 
   return {
     get({ key, range, etag, versionId }) {
-      const values: Values = { 'x-amz-content-sha256': EMPTY_SHA256 }
-      const slots: Slot[] = []
+      const values: string[] = []
+      const isTagged = etag !== undefined && etag !== ''
       if (range !== undefined) {
         const { first, last } = range
         if (!isCount(first) || !isCount(last) || last < first) throw new HandOver('an odd range')
-        values.range = `bytes=${first}-${last}`
-        slots.push('range')
       }
-      if (etag !== undefined && etag !== '') {
+      if (isTagged) {
         if (!VALUE.test(etag)) throw new HandOver('the form of an ETag')
-        values['if-match'] = etag
-        slots.push('if-match')
+        values.push(etag)
       }
-      const mode = range === undefined && !noChecksums ? WITH_CHECKSUM : {}
-      const shape = shapeOf(`GET ${slots.join(' ')}`, mode, slots)
+      if (range !== undefined) values.push(`bytes=${range.first}-${range.last}`)
+      const path = base + encodeKey(key)
       const query = versionId === undefined ? '' : `versionId=${encodeComponent(versionId)}`
-      return headOf('GET', base + encodeKey(key), query, shape, values)
+      const tag: Slot[] = isTagged ? ['if-match'] : []
+      const shape =
+        range === undefined
+          ? shapeOf(isTagged ? 1 : 0, emptyHashAndSum, tag)
+          : shapeOf(isTagged ? 3 : 2, emptyHash, [...tag, 'range'])
+      return signedHead('GET', { path, query }, shape, { values, hashed: EMPTY_SHA256 })
     },
 
     put({ key, uploadId, partNumber, body, crc32 }) {
       if (!isCount(partNumber)) throw new HandOver('an odd part number')
-      const values: Values = {
-        'content-length': String(body.length),
-        // TLS and the CRC guard the bytes; where either is missing, their hash under the signature does.
-        'x-amz-content-sha256':
-          secure && !noChecksums ? 'UNSIGNED-PAYLOAD' : at === undefined ? '' : hash('sha256', body),
-      }
-      const slots: Slot[] = ['content-length']
-      if (!noChecksums) {
-        values['x-amz-checksum-crc32'] = crcBase64(crc32)
-        slots.push('x-amz-checksum-crc32')
-      }
+      // TLS and the CRC guard the bytes; where either is missing, their hash under the signature does.
+      const hashed =
+        secure && !noChecksums ? 'UNSIGNED-PAYLOAD' : at === undefined ? '' : hash('sha256', body)
+      const values = [String(body.length)]
+      if (!noChecksums) values.push(crcBase64(crc32))
+      if (at !== undefined) values.push(hashed)
+      const path = base + encodeKey(key)
       const query = `partNumber=${partNumber}&uploadId=${encodeComponent(uploadId)}`
-      return headOf('PUT', base + encodeKey(key), query, shapeOf('PUT', {}, slots), values)
+      return signedHead('PUT', { path, query }, shapeOf(4, {}, putSlots), { values, hashed })
     },
   }
 }
 
-const WITH_CHECKSUM = { 'x-amz-checksum-mode': 'ENABLED' }
-
 /** The headers of one kind of request, sorted, with gaps for what changes: gap i stands after text i. */
 interface Shape {
-  slots: readonly Slot[]
   canonical: readonly string[]
   head: readonly string[]
   names: string
@@ -155,20 +159,12 @@ function makeShape(fixed: Readonly<Record<string, string>>, slots: readonly Slot
     }
     return [...texts, text]
   }
-  return {
-    slots: slots.toSorted(),
-    canonical: render(':', '\n'),
-    head: render(': ', '\r\n'),
-    names: names.join(';'),
-  }
+  return { canonical: render(':', '\n'), head: render(': ', '\r\n'), names: names.join(';') }
 }
 
-function render(texts: readonly string[], slots: readonly Slot[], values: Values): string {
+function render(texts: readonly string[], values: readonly string[]): string {
   let text = texts[0] ?? ''
-  for (let i = 0; i < slots.length; i++) {
-    const slot = slots[i]
-    if (slot !== undefined) text += (values[slot] ?? '') + (texts[i + 1] ?? '')
-  }
+  for (let i = 0; i < values.length; i++) text += (values[i] ?? '') + (texts[i + 1] ?? '')
   return text
 }
 
