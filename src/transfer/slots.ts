@@ -50,12 +50,7 @@ export function openSlots(gate: Gate): Slots {
   let downloads: Source[] = []
   let active = 0
   let timer: NodeJS.Timeout | undefined
-  const head = (): Source | undefined => {
-    while (uploads[0]?.left === 0) uploads.shift()
-    if (uploads[0] !== undefined) return uploads[0]
-    while (downloads[0]?.left === 0) downloads.shift()
-    return downloads[0]
-  }
+  const head = (): Source | undefined => firstOf(uploads) ?? firstOf(downloads)
   const finished: Finished = (bytes) => {
     active--
     gate.leave()
@@ -105,6 +100,16 @@ export function openSlots(gate: Gate): Slots {
       downloads = sweepOne(downloads)
     },
   }
+}
+
+/** Forgets those before it that have none left. Asked at every request: an empty list is not read from. */
+function firstOf(sources: Source[]): Source | undefined {
+  while (sources.length > 0) {
+    const first = sources[0]
+    if (first !== undefined && first.left > 0) return first
+    sources.shift()
+  }
+  return undefined
 }
 
 /** One request in its turn. Rejects as `task` does, or with the signal's reason when that comes before its turn. */
