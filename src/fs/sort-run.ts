@@ -1,7 +1,7 @@
-/** One record of a sort: ordered by the bytes of `key`, then by those of `value`. */
+/** One record of a sort: ordered by the UTF-8 bytes of `key`, then by those of `value`. */
 export interface SortRecord {
-  key: Buffer
-  value: Buffer
+  key: string
+  value: string
 }
 
 export interface SortRun {
@@ -9,8 +9,8 @@ export interface SortRun {
   /** false: it is full, and the record was not taken. */
   add(record: SortRecord): boolean
   sort(): { first: Buffer; last: Buffer }
-  /** The records in order. They point into the arena: use or copy them before `clear`. */
-  records(): Iterable<SortRecord>
+  /** The records in order, BATCH_RECORDS at a time. */
+  batches(): Iterable<SortRecord[]>
   /** The same as frames (u32le key length, u32le value length, key, value), about 1 MiB a chunk. */
   chunks(): Iterable<Buffer>
   clear(): void
@@ -18,12 +18,15 @@ export interface SortRun {
   release(): void
 }
 
-const HEADER = 8
+/** Records that are handed on at once: a promise a batch is nothing. */
+export const BATCH_RECORDS = 1000
+/** bytes before the key of a frame */
+export const FRAME_HEADER = 8
 const CHUNK_BYTES = 1024 * 1024
 
 /**
- * A batch of records in one arena, sorted in place by an index of offsets: a Buffer object a record would cost
- * more than the record.
+ * A batch of records in one arena, sorted in place by an index of offsets: an object a record would cost more than
+ * the record.
  */
 export function createSortRun(memory: number): SortRun {
   // Grows by doubling: a short listing must not pay for the whole budget.
@@ -32,66 +35,78 @@ export function createSortRun(memory: number): SortRun {
   let length = 0
   let used = 0
   let ordered = true
-  const keyAt = (at: number): [number, number] => [at + HEADER, at + HEADER + arena.readUInt32LE(at)]
-  const valueAt = (at: number): [number, number] => {
-    const start = at + HEADER + arena.readUInt32LE(at)
-    return [start, start + arena.readUInt32LE(at + 4)]
-  }
+  /** The key that was added last; undefined: there is none, or strings don't compare as its bytes do. */
+  let lastAscii: string | undefined
+  const valueAt = (at: number): number => at + FRAME_HEADER + arena.readUInt32LE(at)
+  const endAt = (at: number): number => valueAt(at) + arena.readUInt32LE(at + 4)
   const compare = (a: number, b: number): number => {
-    const [ak, al] = keyAt(a)
-    const [bk, bl] = keyAt(b)
-    const order = arena.compare(arena, bk, bl, ak, al)
-    if (order !== 0) return order
-    const [av, aw] = valueAt(a)
-    const [bv, bw] = valueAt(b)
-    return arena.compare(arena, bv, bw, av, aw)
+    const [av, bv] = [valueAt(a), valueAt(b)]
+    const order = arena.compare(arena, b + FRAME_HEADER, bv, a + FRAME_HEADER, av)
+    return order === 0 ? arena.compare(arena, bv, endAt(b), av, endAt(a)) : order
   }
   const offset = (index: number): number => offsets[index] ?? 0
-  const recordAt = (at: number): SortRecord => ({
-    key: arena.subarray(...keyAt(at)),
-    value: arena.subarray(...valueAt(at)),
-  })
+  /** Room for one record more; false where the memory has none. */
+  const makeRoom = ({ key, value }: SortRecord): boolean => {
+    const need = FRAME_HEADER + Buffer.byteLength(key) + Buffer.byteLength(value)
+    if (used + need > memory) return false
+    if (used + need <= arena.length) return true
+    const larger = Buffer.allocUnsafe(Math.min(memory, Math.max(arena.length * 2, used + need)))
+    arena.copy(larger, 0, 0, used)
+    arena = larger
+    return true
+  }
   return {
     get length() {
       return length
     },
-    add({ key, value }) {
-      const need = HEADER + key.length + value.length
-      if (used + need > memory) return false
-      if (used + need > arena.length) {
-        const larger = Buffer.allocUnsafe(Math.min(memory, Math.max(arena.length * 2, used + need)))
-        arena.copy(larger, 0, 0, used)
-        arena = larger
-      }
+    add(record) {
+      const { key, value } = record
+      // No character takes more than three bytes: mostly there is room, and nobody counts them.
+      const most = FRAME_HEADER + 3 * (key.length + value.length)
+      if (used + most > arena.length && !makeRoom(record)) return false
       if (length === offsets.length) {
         const more = new Uint32Array(length * 2)
         more.set(offsets)
         offsets = more
       }
-      arena.writeUInt32LE(key.length, used)
-      arena.writeUInt32LE(value.length, used + 4)
-      arena.set(key, used + HEADER)
-      arena.set(value, used + HEADER + key.length)
-      if (ordered && length > 0 && compare(offset(length - 1), used) > 0) ordered = false
+      const keyBytes = arena.write(key, used + FRAME_HEADER)
+      const valueBytes = arena.write(value, used + FRAME_HEADER + keyBytes)
+      arena.writeUInt32LE(keyBytes, used)
+      arena.writeUInt32LE(valueBytes, used + 4)
+      const ascii = keyBytes === key.length ? key : undefined
+      if (ordered && length > 0) {
+        const follows = lastAscii !== undefined && ascii !== undefined && lastAscii < ascii
+        if (!follows && compare(offset(length - 1), used) > 0) ordered = false
+      }
+      lastAscii = ascii
       offsets[length++] = used
-      used += need
+      used += FRAME_HEADER + keyBytes + valueBytes
       return true
     },
     sort() {
-      if (!ordered) offsets.subarray(0, length).sort(compare)
+      // Not the typed array's own sort: that of arrays makes use of pages that are in order each.
+      if (!ordered) offsets.set(Array.from(offsets.subarray(0, length)).sort(compare))
       ordered = true
-      const copy = (index: number): Buffer => Buffer.from(recordAt(offset(index)).key)
+      const copy = (index: number): Buffer => {
+        const at = offset(index)
+        return Buffer.from(arena.subarray(at + FRAME_HEADER, valueAt(at)))
+      }
       return { first: copy(0), last: copy(length - 1) }
     },
-    *records() {
-      for (let i = 0; i < length; i++) yield recordAt(offset(i))
+    *batches() {
+      for (let from = 0; from < length; from += BATCH_RECORDS) {
+        const batch: SortRecord[] = []
+        const end = Math.min(length, from + BATCH_RECORDS)
+        for (let i = from; i < end; i++) batch.push(recordOf(arena, offset(i)))
+        yield batch
+      }
     },
     *chunks() {
       let frames: Buffer[] = []
       let bytes = 0
       for (let i = 0; i < length; i++) {
         const at = offset(i)
-        const frame = arena.subarray(at, valueAt(at)[1])
+        const frame = arena.subarray(at, endAt(at))
         frames.push(frame)
         bytes += frame.length
         if (bytes < CHUNK_BYTES) continue
@@ -105,6 +120,7 @@ export function createSortRun(memory: number): SortRun {
       length = 0
       used = 0
       ordered = true
+      lastAscii = undefined
     },
     release() {
       arena = Buffer.alloc(0)
@@ -112,4 +128,16 @@ export function createSortRun(memory: number): SortRun {
       length = 0
     },
   }
+}
+
+/** The record whose frame begins at `at`. */
+export function recordOf(bytes: Buffer, at: number): SortRecord {
+  const start = at + FRAME_HEADER
+  const value = start + bytes.readUInt32LE(at)
+  const end = value + bytes.readUInt32LE(at + 4)
+  const text = bytes.toString('utf8', start, end)
+  // All ASCII: one look at the bytes is enough.
+  if (text.length === end - start)
+    return { key: text.slice(0, value - start), value: text.slice(value - start) }
+  return { key: bytes.toString('utf8', start, value), value: bytes.toString('utf8', value, end) }
 }

@@ -2,7 +2,7 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { finished } from 'node:stream/promises'
-import { createSortRun, type SortRecord } from './sort-run.ts'
+import { BATCH_RECORDS, createSortRun, FRAME_HEADER, recordOf, type SortRecord } from './sort-run.ts'
 
 export interface SpillSortOptions {
   /** An existing folder for the runs; a folder of its own is made in it, and removed at the end. */
@@ -19,12 +19,13 @@ const READ_BYTES = 64 * 1024
 /**
  * Sorts any number of records by the bytes of their key (ties by the bytes of their value) in bounded memory:
  * what does not fit is spilled as sorted runs and merged. Input that comes in order already is one run, whatever
- * its size, and input that fits never touches the disk.
+ * its size, and input that fits never touches the disk. Both come in batches: of records one by one, most of the
+ * time would go into promises.
  */
 export async function* spillSort(
-  records: AsyncIterable<SortRecord> | Iterable<SortRecord>,
+  batches: AsyncIterable<readonly SortRecord[]> | Iterable<readonly SortRecord[]>,
   options: SpillSortOptions,
-): AsyncGenerator<SortRecord> {
+): AsyncGenerator<SortRecord[]> {
   const { signal } = options
   const run = createSortRun(options.memory ?? 32 * 1024 * 1024)
   const spill: Spill = { dir: options.dir, folder: undefined, files: 0 }
@@ -42,16 +43,18 @@ export async function* spillSort(
     await append(next, run.chunks())
   }
   try {
-    for await (const record of records) {
+    for await (const batch of batches) {
       signal?.throwIfAborted()
-      if (run.add(record)) continue
-      await flush()
-      run.clear()
-      if (!run.add(record)) throw new RangeError('a record is larger than the memory to sort it in')
+      for (const record of batch) {
+        if (run.add(record)) continue
+        await flush()
+        run.clear()
+        if (!run.add(record)) throw new RangeError('a record is larger than the memory to sort it in')
+      }
     }
     if (runs.length === 0) {
       if (run.length > 0) run.sort()
-      for (const record of run.records()) yield record
+      yield* run.batches()
       return
     }
     if (run.length > 0) await flush()
@@ -60,9 +63,9 @@ export async function* spillSort(
     if (open) await finish(open)
     let files = runs.map((r) => r.path)
     while (files.length > FAN_IN) files = await mergePass(files, spill, signal)
-    for await (const record of mergeRuns(files)) {
+    for await (const frames of mergeRuns(files)) {
       signal?.throwIfAborted()
-      yield record
+      yield frames.map(({ bytes, at }) => recordOf(bytes, at))
     }
   } finally {
     for (const one of runs) one.stream.destroy()
@@ -113,19 +116,10 @@ async function mergePass(files: string[], spill: Spill, signal: AbortSignal | un
   for (let from = 0; from < files.length; from += FAN_IN) {
     const group = files.slice(from, from + FAN_IN)
     const run = await newRun(spill)
-    let batch: Buffer[] = []
-    let bytes = 0
-    for await (const record of mergeRuns(group)) {
+    for await (const frames of mergeRuns(group)) {
       signal?.throwIfAborted()
-      const frame = encodeRecord(record)
-      batch.push(frame)
-      bytes += frame.length
-      if (bytes < 1024 * 1024) continue
-      await append(run, [Buffer.concat(batch)])
-      batch = []
-      bytes = 0
+      await append(run, [Buffer.concat(frames.map(({ bytes, at, end }) => bytes.subarray(at, end)))])
     }
-    await append(run, [Buffer.concat(batch)])
     await finish(run)
     for (const file of group) await rm(file)
     merged.push(run.path)
@@ -133,20 +127,45 @@ async function mergePass(files: string[], spill: Spill, signal: AbortSignal | un
   return merged
 }
 
+/** A record as it is in a run's file: header, key, value. */
+interface Frame {
+  bytes: Buffer
+  at: number
+  value: number
+  end: number
+}
+
+/** Where a run is being read. */
+interface Head {
+  run: number
+  reader: AsyncGenerator<Frame[]>
+  frames: readonly Frame[]
+  next: number
+  frame: Frame
+}
+
 /** A small binary heap over the heads of the runs; the run's number breaks ties, so the merge is stable. */
-async function* mergeRuns(files: readonly string[]): AsyncGenerator<SortRecord> {
+async function* mergeRuns(files: readonly string[]): AsyncGenerator<Frame[]> {
   const readers = files.map((file) => readRun(file))
-  const heap: { head: SortRecord; run: number }[] = []
+  const heap: Head[] = []
+  let batch: Frame[] = []
   try {
-    for (let run = 0; run < readers.length; run++) {
-      const first = await readers[run]?.next()
-      if (first && !first.done) push(heap, { head: first.value, run })
+    for (const [run, reader] of readers.entries()) {
+      const { value: frames } = await reader.next()
+      if (frames?.[0]) push(heap, { run, reader, frames, next: 1, frame: frames[0] })
     }
     for (let top = heap[0]; top !== undefined; top = heap[0]) {
-      const { head, run } = top
-      yield head
-      const next = await readers[run]?.next()
-      if (next && !next.done) heap[0] = { head: next.value, run }
+      batch.push(top.frame)
+      if (batch.length >= BATCH_RECORDS) {
+        yield batch
+        batch = []
+      }
+      if (top.next === top.frames.length) {
+        top.frames = (await top.reader.next()).value ?? []
+        top.next = 0
+      }
+      const frame = top.frames[top.next++]
+      if (frame) top.frame = frame
       else {
         const tail = heap.pop()
         if (tail === undefined || heap.length === 0) continue
@@ -154,15 +173,17 @@ async function* mergeRuns(files: readonly string[]): AsyncGenerator<SortRecord> 
       }
       sink(heap)
     }
+    if (batch.length > 0) yield batch
   } finally {
     for (const reader of readers) await reader.return(undefined)
   }
 }
 
-type Head = { head: SortRecord; run: number }
-
 function before(a: Head, b: Head): boolean {
-  const order = a.head.key.compare(b.head.key) || a.head.value.compare(b.head.value)
+  const [x, y] = [a.frame, b.frame]
+  const order =
+    x.bytes.compare(y.bytes, y.at + FRAME_HEADER, y.value, x.at + FRAME_HEADER, x.value) ||
+    x.bytes.compare(y.bytes, y.value, y.end, x.value, x.end)
   return order === 0 ? a.run < b.run : order < 0
 }
 
@@ -193,27 +214,21 @@ function sink(heap: Head[]): void {
   }
 }
 
-function encodeRecord({ key, value }: SortRecord): Buffer {
-  const frame = Buffer.allocUnsafe(8 + key.length + value.length)
-  frame.writeUInt32LE(key.length, 0)
-  frame.writeUInt32LE(value.length, 4)
-  frame.set(key, 8)
-  frame.set(value, 8 + key.length)
-  return frame
-}
-
-async function* readRun(path: string): AsyncGenerator<SortRecord> {
+/** Never an empty batch. */
+async function* readRun(path: string): AsyncGenerator<Frame[]> {
   let rest: Buffer = Buffer.alloc(0)
   for await (const chunk of createReadStream(path, { highWaterMark: READ_BYTES })) {
-    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+    const bytes: Buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+    const frames: Frame[] = []
     let at = 0
-    while (rest.length - at >= 8) {
-      const middle = at + 8 + rest.readUInt32LE(at)
-      const end = middle + rest.readUInt32LE(at + 4)
-      if (end > rest.length) break
-      yield { key: rest.subarray(at + 8, middle), value: rest.subarray(middle, end) }
+    while (bytes.length - at >= FRAME_HEADER) {
+      const value = at + FRAME_HEADER + bytes.readUInt32LE(at)
+      const end = value + bytes.readUInt32LE(at + 4)
+      if (end > bytes.length) break
+      frames.push({ bytes, at, value, end })
       at = end
     }
-    rest = rest.subarray(at)
+    rest = bytes.subarray(at)
+    if (frames.length > 0) yield frames
   }
 }

@@ -46,36 +46,35 @@ export async function* takeIn(
   pages: AsyncIterable<SourcePage>,
   totals: IntakeTotals,
   options: IntakeOptions,
-): AsyncGenerator<SortRecord> {
+): AsyncGenerator<SortRecord[]> {
   const roles = new Map<string, string>()
   for await (const page of pages) {
     options.signal.throwIfAborted()
     totals.pages++
     options.onPage(page.objects.length)
+    const records: SortRecord[] = []
     for (const { rel, reason } of page.unreadable) {
       if (!options.wanted(rel)) continue
       const kind = reason === undefined ? 'absent' : 'local'
-      yield leave(rel, find(options, { kind, key: rel, reason: reason ?? REASONS.absent }))
+      records.push(leave(rel, find(options, { kind, key: rel, reason: reason ?? REASONS.absent })))
     }
     for (const object of page.objects) {
       // SRC itself as an empty object: many tools make one, and it is no content.
       if ((object.rel === '' && object.size === 0) || !options.wanted(object.rel)) continue
       const record = judge(object, options)
-      if (record.tarBytes === undefined) {
-        yield record
-        continue
-      }
+      records.push(record)
+      if (record.tarBytes === undefined) continue
       if (options.guardSplits) guard(object.rel, roles, options.source)
       totals.objects++
       totals.tarBytes += record.tarBytes
-      yield record
     }
+    yield records
   }
 }
 
 export function decodeRecord({ key, value }: SortRecord): SortedEntry {
-  const fields = key.toString('utf8').split('\t')
-  const data: unknown = JSON.parse(value.toString('utf8'))
+  const fields = key.split('\t')
+  const data: unknown = JSON.parse(value)
   if (!Array.isArray(data)) throw new LongshoreError('INTERNAL', 'a sort record that is none')
   if (fields[0] === LEFT) return { kind: 'left', key: String(data[0]), reason: String(data[1]) }
   const [, split = '', , sample = '', name = ''] = fields
@@ -101,8 +100,8 @@ function judge(object: SourceObject, options: IntakeOptions): SortRecord & { tar
   const seed = seedOf(split, options.shuffle)
   const order = seed === null ? '' : hash('sha256', `${seed}\n${sample}`, 'hex').slice(0, 16)
   return {
-    key: Buffer.from([KEPT, split, order, sample, name].join('\t')),
-    value: Buffer.from(JSON.stringify([size, object.etag])),
+    key: `${KEPT}\t${split}\t${order}\t${sample}\t${name}`,
+    value: JSON.stringify([size, object.etag]),
     tarBytes: tarMemberBytes(name, size),
   }
 }
@@ -115,8 +114,8 @@ function find(options: IntakeOptions, finding: Finding): string {
 function leave(rel: string, reason: string): SortRecord {
   // As JSON: such a name may hold the tabs that the order relies on.
   return {
-    key: Buffer.from(`${LEFT}\t${JSON.stringify(rel)}`),
-    value: Buffer.from(JSON.stringify([rel, reason])),
+    key: `${LEFT}\t${JSON.stringify(rel)}`,
+    value: JSON.stringify([rel, reason]),
   }
 }
 

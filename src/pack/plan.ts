@@ -35,7 +35,7 @@ export interface PlanOptions {
  * error when something can't be packed and skipping was not asked for.
  */
 export async function planShards(
-  records: AsyncIterable<SortRecord>,
+  batches: AsyncIterable<readonly SortRecord[]>,
   options: PlanOptions,
 ): Promise<PlanHead> {
   const { pack, canonical, findings } = options
@@ -57,7 +57,20 @@ export async function planShards(
   const leave = async (): Promise<void> => {
     for (const one of dropped.splice(0)) await left.add(one)
   }
-  for await (const record of records) {
+  const take = (record: SortRecord): Promise<void> | undefined => {
+    const entry = decodeRecord(record)
+    const line = `${record.key}\n`
+    exact.text(`${line}${record.value}\n`)
+    if (entry.kind === 'left') {
+      listing.text(`${line}\n`)
+      const done = sampler.end()
+      dropped.push({ key: entry.key, reason: entry.reason })
+      return place(done)
+    }
+    listing.text(`${line}${options.localSource ? entry.size : `${entry.size} ${entry.etag}`}\n`)
+    return place(sampler.add(entry))
+  }
+  for await (const batch of batches) {
     options.signal.throwIfAborted()
     // Only now has the whole input been seen: the sort yields nothing before.
     layout ??= createShardLayout({
@@ -66,25 +79,11 @@ export async function planShards(
       maxSamples: pack.maxSamples,
       splitFolders: pack.split === 'dir',
     })
-    const entry = decodeRecord(record)
-    listing.add(record.key)
-    listing.text('\n')
-    exact.add(record.key)
-    exact.text('\n')
-    exact.add(record.value)
-    exact.text('\n')
-    let done: Sample | undefined
-    if (entry.kind === 'left') {
-      listing.text('\n')
-      done = sampler.end()
-      dropped.push({ key: entry.key, reason: entry.reason })
-    } else {
-      listing.text(options.localSource ? `${entry.size}\n` : `${entry.size} ${entry.etag}\n`)
-      done = sampler.add(entry)
+    for (const record of batch) {
+      const placing = take(record)
+      if (placing !== undefined) await placing
+      if (dropped.length > 0) await leave()
     }
-    const placing = place(done)
-    if (placing !== undefined) await placing
-    if (dropped.length > 0) await leave()
   }
   await place(sampler.end())
   await leave()

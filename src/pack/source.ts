@@ -1,8 +1,9 @@
 import { createReadStream } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { LongshoreError } from '../errors.ts'
-import { readLines } from '../formats/sample-index.ts'
+import { readLineBatches } from '../formats/sample-index.ts'
 import { errorCode } from '../fs/error-code.ts'
+import type { SortRecord } from '../fs/sort-run.ts'
 import { spillSort } from '../fs/spill-sort.ts'
 import type { ObjectStore } from '../s3/store.ts'
 
@@ -58,18 +59,20 @@ export async function* readFileList(
 ): AsyncGenerator<string> {
   const { dir, signal } = options
   const input = file === '-' ? (options.stdin ?? process.stdin) : createReadStream(file)
-  async function* records() {
-    for await (const line of readLines(input, { maxBytes: MAX_LINE, path: file, signal })) {
-      const key = line.replace(/\r$/, '').replace(/^\.\//, '')
-      if (key !== '') yield { key: Buffer.from(key), value: Buffer.alloc(0) }
+  async function* records(): AsyncGenerator<SortRecord[]> {
+    for await (const lines of readLineBatches(input, { maxBytes: MAX_LINE, path: file, signal })) {
+      yield lines
+        .map((line) => ({ key: line.replace(/\r$/, '').replace(/^\.\//, ''), value: '' }))
+        .filter(({ key }) => key !== '')
     }
   }
   try {
     let last: string | undefined
-    for await (const { key } of spillSort(records(), { dir, signal })) {
-      const text = key.toString('utf8')
-      if (text !== last) yield text
-      last = text
+    for await (const batch of spillSort(records(), { dir, signal })) {
+      for (const { key } of batch) {
+        if (key !== last) yield key
+        last = key
+      }
     }
   } catch (cause) {
     if (cause instanceof LongshoreError || errorCode(cause) === undefined) throw cause

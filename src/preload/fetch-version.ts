@@ -19,7 +19,7 @@ import type { Identified } from './job.ts'
 import { holdOlder } from './older.ts'
 import { selectShards } from './packed.ts'
 import { createReuse } from './reuse.ts'
-import { nothingSelected, type Scan, scanVersion } from './scan.ts'
+import { type Need, nothingSelected, scanNeed, scanVersion } from './scan.ts'
 import { selectionText } from './select.ts'
 import type { Source } from './source.ts'
 import { sweepWholes } from './sweep-wholes.ts'
@@ -73,7 +73,7 @@ async function fetchBeside(
   await distrustOtherBoots(listed, { root, journals, boot, ready, signal })
   const older = beside?.older
   const places = { root, staging, journals, part: job.part }
-  const scan = await scanVersion(listed, { selection, older, places, signal })
+  const scan = await scanNeed(listed, { selection, older, places, signal })
   if (isNothing(listed, scan, job)) throw nothingSelected(source.url)
   warnUnevenShares(listed, job)
   const reservation = await promiseSpace(source, listed, { ...job, need: scan.todo }).catch(
@@ -133,7 +133,7 @@ async function fetchBeside(
 }
 
 /** A node's share may be empty where there are more nodes than files; a selection may not. */
-function isNothing({ packed }: Version, scan: Scan, { selection }: Identified): boolean {
+function isNothing({ packed }: Version, scan: Need, { selection }: Identified): boolean {
   if (packed) return selectShards(packed.manifest, { ...selection, node: undefined }).length === 0
   return scan.all.files === 0 && !selection.node
 }

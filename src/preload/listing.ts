@@ -30,6 +30,7 @@ export interface ListingOptions {
   /** bytes held while sorting */
   memory?: number | undefined
   signal?: AbortSignal | undefined
+  /** Told of each page. */
   onObjects?: ((objects: number, bytes: number) => void) | undefined
 }
 
@@ -38,11 +39,12 @@ export interface Listing {
   digest: string
   objects: number
   bytes: number
+  /** Of these: can't be read now. */
+  archived: number
 }
 
 /** Classes that answer a GET with 403 until they are restored. GLACIER_IR is not one of them. */
 const ARCHIVED = new Set(['GLACIER', 'DEEP_ARCHIVE'])
-const LINES = 2000
 
 /**
  * Writes the listing of a prefix as a file, a JSON line an object, sorted by the bytes of the name whatever order
@@ -51,7 +53,7 @@ const LINES = 2000
  * is a file under an escaped name. Keys that can't be files side by side (`a` and `a/b`) are KEY_CONFLICT.
  */
 export async function writeListing(
-  objects: AsyncIterable<ListedObject>,
+  pages: AsyncIterable<readonly ListedObject[]>,
   options: ListingOptions,
 ): Promise<Listing> {
   const hash = createHash('sha256')
@@ -59,28 +61,34 @@ export async function writeListing(
   const out = createWriteStream(options.to, { mode: 0o600 })
   const failed = new Promise<never>((_, reject) => out.once('error', reject))
   failed.catch(() => {})
-  const total = { objects: 0, bytes: 0 }
-  let batch: string[] = []
-  const write = async (): Promise<void> => {
-    if (batch.length === 0) return
-    const text = batch.join('')
-    batch = []
-    if (!out.write(text))
+  const total = { objects: 0, bytes: 0, archived: 0 }
+  const write = async (bytes: Buffer): Promise<void> => {
+    if (!out.write(bytes))
       await Promise.race([failed, new Promise<void>((resolve) => out.once('drain', () => resolve()))])
   }
   try {
     const { dir, memory, signal } = options
-    for await (const record of spillSort(toRecords(objects, options), { dir, memory, signal })) {
-      const name = record.key.toString()
-      const [size, etag, archived] = decodeValue(record.value)
-      check(name)
-      hash.update(`${JSON.stringify([name, size, etag])}\n`)
-      batch.push(`${JSON.stringify(archived ? [name, size, etag, archived] : [name, size, etag])}\n`)
-      total.objects++
-      total.bytes += size
-      if (batch.length >= LINES) await write()
+    for await (const batch of spillSort(toRecords(pages, { ...options, total }), { dir, memory, signal })) {
+      let lines = ''
+      let identity: string | undefined
+      for (const { key: name, value } of batch) {
+        check(name)
+        const start = `[${JSON.stringify(name)},`
+        const at = value.indexOf('\n')
+        if (at < 0) {
+          const line = `${start}${value}]\n`
+          lines += line
+          if (identity !== undefined) identity += line
+          continue
+        }
+        // What a class is today is not what the bytes are.
+        identity = `${identity ?? lines}${start}${value.slice(0, at)}]\n`
+        lines += `${start}${value.slice(0, at)},${value.slice(at + 1)}]\n`
+      }
+      const bytes = Buffer.from(lines)
+      hash.update(identity ?? bytes)
+      await write(bytes)
     }
-    await write()
     out.end()
     await Promise.race([failed, finished(out)])
     return { digest: hash.digest('hex'), ...total }
@@ -96,28 +104,34 @@ export async function* readListing(path: string): AsyncGenerator<ListedFile> {
   for await (const batch of readListingBatches(path)) yield* batch
 }
 
+/** Values are the rest of the line, `size,etag`; after a line feed the class of what is archived. */
 async function* toRecords(
-  objects: AsyncIterable<ListedObject>,
-  { prefix, url, onObjects }: ListingOptions,
-): AsyncGenerator<SortRecord> {
-  for await (const { key, size, etag, storageClass } of objects) {
-    if (!key.startsWith(prefix)) {
-      throw new LongshoreError(
-        'SERVER',
-        `${url}: the listing names ${JSON.stringify(key)}, which is outside`,
-        {
-          path: url,
-        },
-      )
+  pages: AsyncIterable<readonly ListedObject[]>,
+  { prefix, url, onObjects, total }: ListingOptions & { total: Omit<Listing, 'digest'> },
+): AsyncGenerator<SortRecord[]> {
+  for await (const page of pages) {
+    const records: SortRecord[] = []
+    let bytes = 0
+    for (const { key, size, etag, storageClass } of page) {
+      if (!key.startsWith(prefix)) throw outside(url, key)
+      if (size === 0 && (key === prefix || key.endsWith('/'))) continue
+      let value = `${size},${JSON.stringify(etag)}`
+      if (storageClass !== undefined && ARCHIVED.has(storageClass)) {
+        value += `\n${JSON.stringify(storageClass)}`
+        total.archived++
+      }
+      bytes += size
+      records.push({ key: key.slice(prefix.length), value })
     }
-    if (size === 0 && (key === prefix || key.endsWith('/'))) continue
-    onObjects?.(1, size)
-    const archived = storageClass !== undefined && ARCHIVED.has(storageClass) ? storageClass : undefined
-    const value = JSON.stringify(archived ? [size, etag, archived] : [size, etag])
-    yield { key: Buffer.from(key.slice(prefix.length)), value: Buffer.from(value) }
+    total.objects += records.length
+    total.bytes += bytes
+    onObjects?.(records.length, bytes)
+    yield records
   }
 }
 
-function decodeValue(value: Buffer): [size: number, etag: string, archived?: string] {
-  return JSON.parse(value.toString())
+function outside(url: string, key: string): LongshoreError {
+  return new LongshoreError('SERVER', `${url}: the listing names ${JSON.stringify(key)}, which is outside`, {
+    path: url,
+  })
 }

@@ -6,7 +6,7 @@ import { partialBytes } from '../fetch/large-file.ts'
 import type { Amount } from '../fs/amount.ts'
 import { BLOCK_BYTES } from '../transfer/types.ts'
 import type { OlderVersion } from './older.ts'
-import type { Selection } from './select.ts'
+import { ALL, type Selection, selectionText } from './select.ts'
 import { hasSize } from './trust.ts'
 import type { Version } from './version.ts'
 
@@ -31,6 +31,18 @@ export interface ScanOptions {
 }
 
 const SHOWN = 5
+
+/** What is there and what is to be written, as `scanVersion` finds it, without what nobody writes for. */
+export type Need = Pick<Scan, 'all' | 'kept' | 'todo'>
+
+/** The same as a walk would find, where all is wanted and nothing can be there: then it is known already. */
+export async function scanNeed(version: Version, options: ScanOptions): Promise<Need> {
+  const { total } = version
+  const all = selectionText(options.selection) === ALL && !options.older
+  if (!total || !all || (options.places && existsSync(options.places.root)))
+    return await scanVersion(version, options)
+  return { all: total, kept: { files: 0, bytes: 0 }, todo: total }
+}
 
 /** One walk over what is wanted, beside what is there: no request, no write. ARCHIVED names what can't be read. */
 export async function scanVersion(version: Version, options: ScanOptions): Promise<Scan> {

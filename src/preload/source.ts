@@ -41,8 +41,11 @@ export function countRequest(context: Pick<SourceContext, 'requests'>): (kind: s
 
 const SHOWN = 5
 
-/** Every object of the source, in any order; what a local folder holds that can't be one is warned of. */
-export async function* listSource(source: Source, context: SourceContext): AsyncGenerator<ListedObject> {
+/** Every object of the source, in any order and page by page; what a local folder holds that can't be one is warned of. */
+export async function* listSource(
+  source: Source,
+  context: SourceContext,
+): AsyncGenerator<readonly ListedObject[]> {
   const skipped: string[] = []
   let count = 0
   const { signal, onRetry } = context
@@ -54,7 +57,7 @@ export async function* listSource(source: Source, context: SourceContext): Async
     onRetry: (retry) => onRetry(retry.reason),
   })
   for await (const page of pages) {
-    yield* page.objects
+    yield page.objects
     for (const { key, reason } of page.skipped ?? []) {
       if (count++ < SHOWN) skipped.push(`${key} (${reason})`)
     }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { LongshoreError } from '../errors.ts'
 import type { FileEntry } from '../fetch/entry.ts'
+import type { Amount } from '../fs/amount.ts'
 import { keyToPath } from '../fs/key-path.ts'
 import { DATASET_MANIFEST, type ShardEntry } from '../manifest/dataset.ts'
 import { type ListedFile, writeListing } from './listing.ts'
@@ -37,6 +38,8 @@ export interface Version {
   manifest?: { entry: FileEntry; bytes: Buffer } | undefined
   /** A plain prefix's listing: its file, to be kept with the version. */
   listing?: string | undefined
+  /** What all of a plain prefix amounts to, where that was counted and nothing of it is archived. */
+  total?: Amount | undefined
   packed?: PackedDataset | undefined
 }
 
@@ -68,7 +71,8 @@ export async function identify(
     onObjects: (objects, bytes) => context.progress.done({ objects, bytes }),
   })
   if (listing.objects === 0) throw nothingThere(source)
-  return prefixVersion(listing.digest, to, source.url)
+  const { digest, objects: files, bytes, archived } = listing
+  return { ...prefixVersion(digest, to, source.url), ...(archived === 0 && { total: { files, bytes } }) }
 }
 
 export function packedVersion(packed: PackedDataset): Version {

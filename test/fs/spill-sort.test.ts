@@ -13,7 +13,7 @@ async function folder(t: TestContext): Promise<string> {
   return dir
 }
 
-const record = (key: string, value = ''): SortRecord => ({ key: Buffer.from(key), value: Buffer.from(value) })
+const record = (key: string, value = ''): SortRecord => ({ key, value })
 
 async function sorted(
   records: SortRecord[],
@@ -21,9 +21,11 @@ async function sorted(
   memory: number,
 ): Promise<{ key: string; value: string }[]> {
   const out: { key: string; value: string }[] = []
-  for await (const r of spillSort(records, { dir, memory })) {
-    out.push({ key: r.key.toString(), value: r.value.toString() })
-  }
+  // In batches of three.
+  const batches = Array.from({ length: Math.ceil(records.length / 3) }, (_, i) =>
+    records.slice(3 * i, 3 * i + 3),
+  )
+  for await (const batch of spillSort(batches, { dir, memory })) out.push(...batch)
   return out
 }
 
@@ -35,7 +37,8 @@ test('records come back in the order of their UTF-8 bytes, however little memory
       fc.integer({ min: 128, max: 4096 }),
       async (pairs, memory) => {
         const records = pairs.map(([k, v]) => record(k, v))
-        const expected = records
+        const expected = pairs
+          .map(([k, v]) => ({ key: Buffer.from(k), value: Buffer.from(v) }))
           .toSorted((a, b) => a.key.compare(b.key) || a.value.compare(b.value))
           .map((r) => ({ key: r.key.toString(), value: r.value.toString() }))
         assert.deepEqual(await sorted(records, dir, memory), expected)
@@ -62,8 +65,8 @@ test('more runs than can be merged at once are merged in passes', async (t) => {
 
 test('input that is in order already makes one run, and leaves nothing behind when it is given up early', async (t) => {
   const dir = await folder(t)
-  function* ordered(): Generator<SortRecord> {
-    for (let i = 0; i < 5000; i++) yield record(String(i).padStart(6, '0'))
+  function* ordered(): Generator<SortRecord[]> {
+    for (let i = 0; i < 5000; i++) yield [record(String(i).padStart(6, '0'))]
   }
   for await (const _ of spillSort(ordered(), { dir, memory: 1024 })) {
     const [own] = await readdir(dir)
@@ -75,8 +78,8 @@ test('input that is in order already makes one run, and leaves nothing behind wh
 
 test('a failing input and an abort both remove the runs', async (t) => {
   const dir = await folder(t)
-  function* failing(): Generator<SortRecord> {
-    for (let i = 0; i < 100; i++) yield record(`k${100 - i}`)
+  function* failing(): Generator<SortRecord[]> {
+    for (let i = 0; i < 100; i++) yield [record(`k${100 - i}`)]
     throw new Error('listing failed')
   }
   await assert.rejects(async () => {
@@ -84,7 +87,7 @@ test('a failing input and an abort both remove the runs', async (t) => {
   }, /listing failed/)
   const controller = new AbortController()
   await assert.rejects(async () => {
-    for await (const _ of spillSort([record('a'), record('b')], { dir, signal: controller.signal })) {
+    for await (const _ of spillSort([[record('a'), record('b')]], { dir, signal: controller.signal })) {
       controller.abort(new Error('stopped'))
       controller.signal.throwIfAborted()
     }

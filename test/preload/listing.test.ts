@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { isLongshoreError } from '../../src/errors.ts'
 import { readListing, writeListing } from '../../src/preload/listing.ts'
-import { scanVersion } from '../../src/preload/scan.ts'
+import { scanNeed, scanVersion } from '../../src/preload/scan.ts'
 import { prefixVersion } from '../../src/preload/version.ts'
 import type { ListedObject } from '../../src/s3/store.ts'
 import { tempDir } from '../support/tmp.ts'
@@ -18,8 +19,9 @@ const object = (key: string, size = 3, etag = '"e"', storageClass?: string): Lis
   storageClass,
 })
 
-async function* stream(objects: readonly ListedObject[]): AsyncGenerator<ListedObject> {
-  yield* objects
+/** In pages of three. */
+async function* stream(objects: readonly ListedObject[]): AsyncGenerator<ListedObject[]> {
+  for (let at = 0; at < objects.length; at += 3) yield objects.slice(at, at + 3)
 }
 
 const options = (dir: string, memory?: number) => ({
@@ -124,4 +126,43 @@ test('archived objects are named with their count before any transfer, unless th
   )
   const scan = await scanVersion(version, { selection: { include: [], exclude: ['b', 'c'] } })
   assert.deepEqual(scan.all, { files: 2, bytes: 6 })
+})
+
+test('the digest is that of a JSON line an object, and what is archived or not makes no other version', async (t) => {
+  const dir = tempDir(t)
+  const names = Array.from({ length: 2500 }, (_, i) => `${i % 7}/ä"${(i * 7919) % 2500}`)
+  const plain = names.map((name, i) => object(`p/${name}`, i, `"${i}"`))
+  const frozen = plain.map((one, i) => (i % 900 === 5 ? { ...one, storageClass: 'GLACIER' } : one))
+  const expected = createHash('sha256')
+  for (const { key, size, etag } of plain.toSorted((a, b) =>
+    Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)),
+  ))
+    expected.update(`${JSON.stringify([key.slice(2), size, etag])}\n`)
+  const digest = expected.digest('hex')
+  const sum = { objects: 2500, bytes: (2500 * 2499) / 2 }
+  assert.deepEqual(await writeListing(stream(plain), options(dir)), { digest, ...sum, archived: 0 })
+  assert.deepEqual(await writeListing(stream(frozen), options(dir, 8192)), { digest, ...sum, archived: 3 })
+  const read: string[] = []
+  for await (const { name, archived } of readListing(join(dir, 'listing'))) if (archived) read.push(name)
+  assert.deepEqual(read.sort(), [names[5], names[905], names[1805]].sort())
+})
+
+test('what a listing summed up is what a walk over it finds', async (t) => {
+  const dir = tempDir(t)
+  const {
+    digest,
+    objects: files,
+    bytes,
+  } = await writeListing(stream([object('p/a', 5), object('p/b/c', 0), object('p/d', 9)]), options(dir))
+  const version = prefixVersion(digest, join(dir, 'listing'), 's3://b/p/')
+  for (const selection of [
+    { include: [], exclude: [] },
+    { include: [], exclude: ['d'] },
+  ]) {
+    const { all, kept, todo } = await scanVersion(version, { selection })
+    assert.deepEqual(await scanNeed({ ...version, total: { files, bytes } }, { selection }), {
+      ...(selection.exclude.length === 0 ? {} : await scanVersion(version, { selection })),
+      ...{ all, kept, todo },
+    })
+  }
 })
