@@ -18,8 +18,8 @@ export interface ParsedObject {
 }
 
 /**
- * Reads a ListObjectsV2 answer in one pass, at a fiftieth of what a general parser and its schema cost a key. It
- * knows the elements of the API's reference and plain text in them; undefined for anything else (another element,
+ * Reads a ListObjectsV2 answer in one pass, at a fiftieth of what a general parser and its schema cost a key: the
+ * first object element by element, what is written like it by one pattern. It knows the elements of the API's reference and plain text in them; undefined for anything else (another element,
  * an attribute, CDATA, a comment, an unusual number or date): the SDK's parser is then asked, so being strict here
  * costs time, never an answer.
  */
@@ -142,12 +142,37 @@ export function parseListPage(body: Buffer): ParsedPage | undefined {
     }
   }
 
+  let shape: Shape | undefined
+  /** Objects that are written like the first one, as far as they go. */
+  const alike = ({ pattern, places }: Shape): void => {
+    for (;;) {
+      pattern.lastIndex = at
+      const found = pattern.exec(text)
+      if (found === null) return
+      const value = (name: Wanted): string | undefined => found[places[name]]
+      const date = value('LastModified')
+      const modified = date === undefined ? 0 : time(date)
+      if (modified === undefined) return
+      const tag = value('ETag')
+      const [key = '', etag] = [value('Key'), tag === undefined ? '' : `"${tag}"`]
+      const size = Number(value('Size'))
+      const storageClass = value('StorageClass')
+      page.objects.push(
+        storageClass === undefined
+          ? { key, size, etag, modified }
+          : { key, size, etag, modified, storageClass },
+      )
+      at = pattern.lastIndex
+    }
+  }
   for (;;) {
     const name = tag()
     if (name === 'Contents') {
       const found = object()
       if (found === undefined) return undefined
       page.objects.push(found)
+      shape ??= shapeOf(order)
+      if (shape !== undefined) alike(shape)
       continue
     }
     if (name === '/ListBucketResult') return /\S/.test(text.slice(at)) ? undefined : page
@@ -175,6 +200,44 @@ export function parseListPage(body: Buffer): ParsedPage | undefined {
       if (value !== '') page.next = value
     }
   }
+}
+
+type Wanted = 'Key' | 'Size' | 'ETag' | 'LastModified' | 'StorageClass'
+
+/** A pattern for objects whose elements come in one order, and which group of it holds what; 99: none does. */
+interface Shape {
+  pattern: RegExp
+  places: Record<Wanted, number>
+}
+
+/** Visible ASCII but `&` and `<`: text that stays as it is. */
+const TEXT = "[!-%'-;=-~]"
+const QUOTE = '(?:&quot;|&#34;|")'
+/** Each says less than the parser above understands, and nothing else. */
+const FORMS: Readonly<Record<string, string>> = {
+  Key: `(${TEXT}+)`,
+  Size: '([0-9]{1,15})',
+  ETag: `${QUOTE}([!#-%'-;=-~]*)${QUOTE}`,
+  LastModified: '([0-9T:.Z-]{20,30})',
+  StorageClass: `(${TEXT}+)`,
+  ChecksumAlgorithm: `${TEXT}+`,
+  ChecksumType: `${TEXT}+`,
+  Owner: `(?:<ID>${TEXT}*</ID>)?(?:<DisplayName>${TEXT}*</DisplayName>)?`,
+}
+
+/** undefined: there is an element in it that has no such form. */
+function shapeOf(names: readonly string[]): Shape | undefined {
+  const places = { Key: 99, Size: 99, ETag: 99, LastModified: 99, StorageClass: 99 }
+  let source = '<Contents>'
+  let groups = 0
+  for (const name of names) {
+    if (name === '/Contents') break
+    const form = FORMS[name]
+    if (form === undefined) return undefined
+    source += `<${name}>${form}</${name}>`
+    if (name in places) places[name as Wanted] = ++groups
+  }
+  return { pattern: new RegExp(`${source}</Contents>`, 'y'), places }
 }
 
 const LESS = 0x3c

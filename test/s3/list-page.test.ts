@@ -155,6 +155,28 @@ test("a page is read as the SDK's own parser reads it, or left to it", async (t)
   assert.ok(own > 100, `${own} were read by our own parser`)
 })
 
+test('objects after the first are read alike, whatever differs from it', async (t) => {
+  const reference = await sdk(t)
+  const first = contents.filter((one) => !/<!--|CDATA|<New>/.test(one))
+  const others = fc.array(fc.oneof(contents, fc.nat(9)), { minLength: 1, maxLength: 4 })
+  let own = 0
+  await fc.assert(
+    fc.asyncProperty(first, others, async (one, more) => {
+      // A number: the first once more, with another digit somewhere in its values.
+      const rest = more.map((other) =>
+        typeof other === 'string' ? other : one.replace(/(?<=>[^<&]*)[0-9](?=[^<]*<)/, String(other)),
+      )
+      const xml = page([one, ...rest].join(''))
+      const found = parseListPage(Buffer.from(xml))
+      if (found === undefined) return
+      own++
+      assert.deepEqual(found, await reference(xml), xml)
+    }),
+    { numRuns: 2500 },
+  )
+  assert.ok(own > 50, `${own} were read by our own parser`)
+})
+
 test('pages of the servers that are known are read here, not by the SDK', () => {
   const time = '<LastModified>2026-11-22T01:02:03.000Z</LastModified>'
   const forms = {
