@@ -35,6 +35,8 @@ const { outputFiles, metafile } = await build({
   },
   // Names of functions and classes stay: they are in stack traces and error reports.
   minifySyntax: true,
+  // A fifth less for node to read at each start; source maps lead back to the lines.
+  minifyWhitespace: true,
   legalComments: 'none',
   sourcemap: 'linked',
   sourcesContent: false,
