@@ -24,13 +24,15 @@ export interface Preloaded extends FetchTotals {
 /** Brings one source into the cache, or finds it there. It is leased when this returns. */
 export async function preloadSource(text: string, job: PreloadJob): Promise<Preloaded> {
   job.progress.phase('list')
-  // Whoever needs it meets its error.
-  if (await expectsWork(text, job)) void job.engine().catch(() => {})
+  // Its thread starts beside the SDK's load. Whoever needs it meets its error.
+  const early = (await expectsWork(text, job)) ? await job.engine().catch(() => undefined) : undefined
   const source = await openSource(text, job)
   let scratch: Awaited<ReturnType<typeof openScratch>> | undefined
   try {
     const version = await identify(source, {
       ...job,
+      // By now a bucket's region is known, and the threads can be told while the listing comes.
+      onAnswer: () => early?.attach(source.store, { early: true }),
       scratch: async () => {
         scratch ??= await openScratch(job.cache)
         return scratch.path

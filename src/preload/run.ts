@@ -61,8 +61,9 @@ export function createRun(options: RunOptions, context: RunContext): PreloadRun 
     retries++
     progress.retry(reason)
   }
+  const load = () => import('../transfer/engine.ts')
   const startEngine = async (): Promise<Engine> => {
-    const { openEngine } = await import('../transfer/engine.ts')
+    const { openEngine } = await load()
     opened = openEngine({
       ...context.engine,
       ...{ signal, early: true },
@@ -90,6 +91,8 @@ export function createRun(options: RunOptions, context: RunContext): PreloadRun 
     },
     async cache() {
       const create = !options.readOnly && !options.offline
+      // Read in the pauses that opening the cache makes: whoever needs it meets its error.
+      if (create) load().catch(() => {})
       try {
         return await openCache({
           cacheDir,

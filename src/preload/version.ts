@@ -45,11 +45,11 @@ export interface Version {
 
 /**
  * Looks at a source: with a `longshore.json` it is a packed dataset, else a plain prefix, which is listed whole
- * into a file in `scratch`. NOT_FOUND when nothing is there.
+ * into a file in `scratch`. `onAnswer`: it has answered a first time. NOT_FOUND when nothing is there.
  */
 export async function identify(
   source: Source,
-  context: SourceContext & { scratch: () => Promise<string> },
+  context: SourceContext & { scratch: () => Promise<string>; onAnswer?: () => void },
 ): Promise<Version> {
   const { signal } = context
   const document = await source.store.getDocument(source.prefix + DATASET_MANIFEST, {
@@ -58,6 +58,7 @@ export async function identify(
     onRequest: countRequest(context),
     onRetry: (retry) => context.onRetry(retry.reason),
   })
+  context.onAnswer?.()
   const packed = document && parsePacked(document.bytes, source.url)
   if (packed) return packedVersion(packed)
   const dir = await context.scratch()

@@ -1,5 +1,4 @@
 import { LongshoreError } from '../errors.ts'
-import type { ObjectStore } from '../s3/store.ts'
 import { openBudget } from './budget.ts'
 import { openBuffers } from './buffers.ts'
 import { type Climb, openClimb } from './climb.ts'
@@ -132,7 +131,7 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
 
   return {
     stats,
-    attach(store: ObjectStore) {
+    attach(store, { early = false } = {}) {
       if (routes.has(store.url)) return store.url
       const route = openRoute(store, {
         lane,
@@ -147,6 +146,7 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
       lanes.set(store.url, own)
       core.stores.set(store.url, own.store)
       threads?.attach(store, route)
+      if (early) threads?.prepare(store.url)
       return store.url
     },
     move: (transfer, { signal } = {}) => track(() => moveOne(mover, transfer, signal)),

@@ -24,6 +24,8 @@ interface Known {
 export interface Threads {
   readonly crew: Crew
   attach(store: ObjectStore, route: Route): void
+  /** Tells the threads how it is reached, if that can be found out; what goes wrong is the first transfer's to meet. */
+  prepare(store: StoreId): void
   /** Another way to the store than before. */
   update(store: StoreId, target: WireTarget): void
   start(transfer: Transfer, scope: Scope, settle: Settle): void
@@ -110,6 +112,9 @@ export function openThreads(options: ThreadsOptions): Threads {
       const root = localRootOf(store)
       known.set(store.url, { store, route, local: root !== undefined, told: undefined })
       if (root !== undefined) crew.reach(store.url, { root })
+    },
+    prepare(id) {
+      Promise.resolve(reaches(id, 'GET')).catch(() => {})
     },
     update(id, target) {
       const about = known.get(id)

@@ -109,8 +109,11 @@ export interface TransferFailed {
  */
 export interface Engine {
   readonly stats: EngineStats
-  /** Makes a store known; its id goes into transfers. Attaching twice gives the same id. */
-  attach(store: ObjectStore): StoreId
+  /**
+   * Makes a store known; its id goes into transfers. Attaching twice gives the same id. `early`: threads are told how
+   * it is reached before the first transfer asks.
+   */
+  attach(store: ObjectStore, options?: { early?: boolean }): StoreId
   /** One transfer; throws its LongshoreError. A length over the budget is refused (USAGE): plan smaller parts. */
   move(transfer: Transfer, options?: { signal?: AbortSignal | undefined }): Promise<TransferDone>
   /**
