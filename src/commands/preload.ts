@@ -71,8 +71,11 @@ export async function preload(options: PreloadOptions, context: CommandContext):
     await checkOptions(options)
     if (options.check || context.dryRun) return report(await look(options, run))
     const cache = await run.cache()
-    for (const source of options.sources) {
-      const done = await bring(source, options, { ...run.job, cache })
+    for (const [i, source] of options.sources.entries()) {
+      const last = i === options.sources.length - 1
+      // Its threads end while the last data is made durable; what fails in that is told by the close that is awaited.
+      const onMoved = last ? () => void run.close().catch(() => {}) : undefined
+      const done = await bring(source, options, { ...run.job, cache, onMoved })
       held.push(done)
       context.progress.item('preloaded', { source: done.url, path: done.path, fetched: done.fetched })
     }

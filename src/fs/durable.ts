@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { link, open, opendir, rename, unlink } from 'node:fs/promises'
+import { link, open, opendir, readdir, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { allOf } from './all-of.ts'
 import { errorCode } from './error-code.ts'
 
 /**
@@ -102,6 +103,29 @@ export async function syncFilesystem(path: string, options: { signal?: AbortSign
   if (await syncByTool(path, options.signal)) return
   options.signal?.throwIfAborted()
   await syncTree(path, options.signal)
+}
+
+/**
+ * The same for a folder of few files, and for the names of the folders above it, file by file: no process is started,
+ * and nothing is waited for that others write on that filesystem.
+ */
+export async function syncFew(path: string): Promise<void> {
+  const above: string[] = []
+  for (let at = dirname(path); at !== dirname(at); at = dirname(at)) above.push(at)
+  const entries = await readdir(path, { withFileTypes: true, recursive: true })
+  await allOf([
+    ...entries.filter((entry) => entry.isFile()).map((entry) => syncFile(join(entry.parentPath, entry.name))),
+    ...entries
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => syncDir(join(entry.parentPath, entry.name))),
+    syncDir(path),
+    // What may not even be opened was made by somebody else, and before.
+    ...above.map((folder) => syncDir(folder).catch(unlessRefused)),
+  ])
+}
+
+function unlessRefused(error: unknown): void {
+  if (!['EACCES', 'EPERM'].includes(errorCode(error) ?? '')) throw error
 }
 
 function syncByTool(path: string, signal: AbortSignal | undefined): Promise<boolean> {

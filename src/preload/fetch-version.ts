@@ -11,21 +11,25 @@ import { type Reservation, reserve } from '../cache/reserve.ts'
 import { isLongshoreError } from '../errors.ts'
 import { type FetchOptions, fetchFiles } from '../fetch/fetch-files.ts'
 import { addTotals, type FetchTotals, noTotals } from '../fetch/totals.ts'
+import { allOf } from '../fs/all-of.ts'
 import type { Amount } from '../fs/amount.ts'
 import { bootId } from '../fs/boot-id.ts'
-import { renameDurable, syncFilesystem, writeFileDurable } from '../fs/durable.ts'
+import { renameDurable, syncFew, syncFilesystem, writeFileDurable } from '../fs/durable.ts'
 import { makeFolder } from '../fs/make-folder.ts'
 import type { Identified } from './job.ts'
 import { holdOlder } from './older.ts'
 import { selectShards } from './packed.ts'
 import { createReuse } from './reuse.ts'
 import { type Need, nothingSelected, scanNeed, scanVersion } from './scan.ts'
-import { selectionText } from './select.ts'
+import { ALL, selectionText } from './select.ts'
 import type { Source } from './source.ts'
 import { sweepWholes } from './sweep-wholes.ts'
 import { clearTrust, distrustOtherBoots, markBoot } from './trust.ts'
 import { hold, keep } from './use-ready.ts'
 import { prefixVersion, type Version } from './version.ts'
+
+/** Files that are synced one by one rather than with all of their filesystem. */
+const FEW = 16
 
 export interface FetchedVersion extends FetchTotals, Amount {
   lease?: HeldLease | undefined
@@ -110,14 +114,14 @@ async function fetchBeside(
     }
     await placeManifest(version, { ...job, root, staging, totals })
     progress.phase('verify')
-    await syncFilesystem(root, { signal })
+    job.onMoved?.()
+    const few = selectionText(selection) === ALL && scan.all.files <= FEW
+    await (few ? syncFew(root) : syncFilesystem(root, { signal }))
     // Leased before READY: no evict can come between.
     lease = job.lease && (await hold(cache, id, job.lease))
     const { files, bytes } = scan.all
     await writeReady(cache, id, selectionText(selection), { files, bytes, checks: totals.checks })
-    await keep(cache, id, job.lease)
-    await clearTrust(journals)
-    await deleteTree(staging)
+    await allOf([keep(cache, id, job.lease), clearTrust(journals), deleteTree(staging)])
     await reservation.commit({
       added: totals.fetched,
       linked: older && totals.linked.files > 0 ? [{ from: older.id, ...totals.linked }] : [],

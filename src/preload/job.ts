@@ -17,6 +17,8 @@ export interface PreloadJob extends SourceContext {
   lease?: LeaseWish | undefined
   /** Started at the first transfer: what is READY needs none. */
   engine: () => Promise<Engine>
+  /** Told when all bytes of the source are here: what is left is to make them durable. */
+  onMoved?: (() => void) | undefined
 }
 
 export interface LeaseWish {

@@ -7,6 +7,7 @@ import {
   removeDurable,
   renameDurable,
   syncDir,
+  syncFew,
   syncFile,
   syncFilesystem,
   writeFileDurable,
@@ -64,6 +65,8 @@ test('files, folders and whole trees can be synced, with the tool and without it
   writeFileSync(path.join(dir, 'x', 'y', 'f'), 'f')
   await syncFile(path.join(dir, 'x', 'y', 'f'))
   await syncDir(dir)
+  await syncFew(dir)
+  await assert.rejects(syncFew(path.join(dir, 'missing')), /ENOENT/)
   await syncFilesystem(dir)
   const PATH = process.env.PATH
   t.after(() => {
