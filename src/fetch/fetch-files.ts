@@ -61,6 +61,9 @@ export type Reused = 'kept' | 'linked'
 /** Large files that are synced and renamed at once: the pool has four threads, and the others' bytes need some. */
 const FINISHING = 2
 
+/** Small files that are handed on at once. */
+const PLANNED = 64
+
 /**
  * Fetches the files that `reuse` does not give, all through the engine. Small ones go whole, large ones in ranges
  * with a journal. The first failure ends it: what is finished stays, ranges that are done stay journaled.
@@ -124,13 +127,14 @@ export async function fetchFiles(
 
   let planEnded: Promise<void> | undefined
   // Nothing is awaited for a small file that needs nothing: there may be millions of them.
-  async function* transfers(): AsyncGenerator<Transfer> {
+  async function* transfers(): AsyncGenerator<Transfer | Transfer[]> {
     let ended = (): void => {}
     planEnded = new Promise((resolve) => {
       ended = resolve
     })
     try {
       for await (const batch of batches) {
+        let planned: Transfer[] = []
         for (const entry of batch) {
           failure.signal.throwIfAborted()
           const final = `${options.root}/${entry.path}`
@@ -143,9 +147,15 @@ export async function fetchFiles(
           }
           const making = ensureFolder(final.slice(0, final.lastIndexOf('/')))
           if (making) await making
-          if (entry.size <= small) yield whole(entry, final)
-          else yield* parts(entry)
+          const isSmall = entry.size <= small
+          if (isSmall) planned.push(whole(entry, final))
+          if (planned.length >= PLANNED || (!isSmall && planned.length > 0)) {
+            yield planned
+            planned = []
+          }
+          if (!isSmall) yield* parts(entry)
         }
+        if (planned.length > 0) yield planned
       }
     } finally {
       ended()

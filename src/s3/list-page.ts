@@ -220,8 +220,8 @@ const FORMS: Readonly<Record<string, string>> = {
   ETag: `${QUOTE}([!#-%'-;=-~]*)${QUOTE}`,
   LastModified: '([0-9T:.Z-]{20,30})',
   StorageClass: `(${TEXT}+)`,
-  ChecksumAlgorithm: `${TEXT}+`,
-  ChecksumType: `${TEXT}+`,
+  ChecksumAlgorithm: `${TEXT}*`,
+  ChecksumType: `${TEXT}*`,
   Owner: `(?:<ID>${TEXT}*</ID>)?(?:<DisplayName>${TEXT}*</DisplayName>)?`,
 }
 

@@ -1,28 +1,39 @@
-import type { Transfer } from './types.ts'
+import type { Plan, Transfer } from './types.ts'
+
+type Next = Promise<Transfer | undefined> | Transfer | undefined
 
 /** A plan that is pulled from, and that can be left at any moment. */
 export interface Source {
   /** undefined: it has ended. Rejects with stop()'s error. */
-  next(): Promise<Transfer | undefined> | Transfer | undefined
+  next(): Next
   /** A next() that waits rejects with it. */
   stop(error: unknown): void
   /** Ends it in order; one that hangs in its own next() can't be, and must not keep anyone waiting. */
   end(): Promise<void>
 }
 
-export function iteratePlan(plan: Iterable<Transfer> | AsyncIterable<Transfer>): Source {
+export function iteratePlan(plan: Plan): Source {
   const iterator = Symbol.asyncIterator in plan ? plan[Symbol.asyncIterator]() : plan[Symbol.iterator]()
   let waiting: ((error: unknown) => void) | undefined
   let pulling = false
+  let batch: readonly Transfer[] = []
+  let at = 0
+  const take = ({ done, value }: IteratorResult<Transfer | readonly Transfer[]>): Next => {
+    if (done) return undefined
+    if (!isBatch(value)) return value
+    batch = value
+    at = 0
+    return next()
+  }
   // One promise a step, not a race with one of the whole run, which would remember every step.
-  const pull = (result: Promise<IteratorResult<Transfer>>) => {
+  const pull = (result: Promise<IteratorResult<Transfer | readonly Transfer[]>>) => {
     pulling = true
     return new Promise<Transfer | undefined>((resolve, reject) => {
       waiting = reject
       result.then(
         (r) => {
           pulling = false
-          resolve(r.done ? undefined : r.value)
+          resolve(take(r))
         },
         (error) => {
           pulling = false
@@ -31,13 +42,13 @@ export function iteratePlan(plan: Iterable<Transfer> | AsyncIterable<Transfer>):
       )
     })
   }
+  const next = (): Next => {
+    if (at < batch.length) return batch[at++]
+    const result = iterator.next()
+    return result instanceof Promise ? pull(result) : take(result)
+  }
   return {
-    next() {
-      const result = iterator.next()
-      if (result instanceof Promise) return pull(result)
-      const { done, value } = result as IteratorResult<Transfer>
-      return done ? undefined : value
-    },
+    next,
     stop: (error) => waiting?.(error),
     async end() {
       // The failure that ended the run is the one to tell.
@@ -45,4 +56,8 @@ export function iteratePlan(plan: Iterable<Transfer> | AsyncIterable<Transfer>):
       if (!pulling) await ended
     },
   }
+}
+
+function isBatch(value: Transfer | readonly Transfer[]): value is readonly Transfer[] {
+  return Array.isArray(value)
 }

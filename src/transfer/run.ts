@@ -4,7 +4,7 @@ import { bufferSize } from './buffers.ts'
 import type { Settle } from './here.ts'
 import { iteratePlan } from './plan.ts'
 import { followSignal, type Job, openScope, type Scope } from './scope.ts'
-import type { RunOptions, Transfer, TransferDone, TransferResult } from './types.ts'
+import type { Plan, RunOptions, Transfer, TransferDone, TransferResult } from './types.ts'
 
 /** Transfers open at once beyond the requests in flight: enough that no slot waits for the plan, or for results. */
 const AHEAD = 256
@@ -54,11 +54,7 @@ export async function moveOne(
 }
 
 /** Pulls transfers from the plan as slots and budget allow; settles when none is in flight any more. */
-export async function runPlan(
-  mover: Mover,
-  plan: Iterable<Transfer> | AsyncIterable<Transfer>,
-  options: RunOptions,
-): Promise<void> {
+export async function runPlan(mover: Mover, plan: Plan, options: RunOptions): Promise<void> {
   options.signal?.throwIfAborted()
   const scope = openScope()
   const source = iteratePlan(plan)

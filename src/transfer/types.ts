@@ -120,7 +120,7 @@ export interface Engine {
    * Many: pulls the plan only as fast as budget and concurrency allow. `onResult` is called once a transfer;
    * if it throws, or the plan does, everything in flight is aborted and run() rejects with that.
    */
-  run(plan: Iterable<Transfer> | AsyncIterable<Transfer>, options: RunOptions): Promise<void>
+  run(plan: Plan, options: RunOptions): Promise<void>
   /** A small whole object read or written as a document: manifests, records. Conditional writes go this way. */
   readDocument(
     store: ObjectStore,
@@ -135,6 +135,9 @@ export interface Engine {
   ): Promise<{ status: 'written'; etag: string } | { status: 'exists' }>
   close(): Promise<void>
 }
+
+/** Transfers one by one or in batches: of a plan that is asynchronous, a promise a transfer is most of its cost. */
+export type Plan = Iterable<Transfer | readonly Transfer[]> | AsyncIterable<Transfer | readonly Transfer[]>
 
 export interface RunOptions {
   signal?: AbortSignal | undefined

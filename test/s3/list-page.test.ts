@@ -100,6 +100,7 @@ const contents = fc
     maybe(
       fc.constantFrom(
         '<ChecksumAlgorithm>CRC32</ChecksumAlgorithm>',
+        '<ChecksumAlgorithm></ChecksumAlgorithm>',
         '<ChecksumAlgorithm>CRC32</ChecksumAlgorithm><ChecksumAlgorithm>SHA1</ChecksumAlgorithm>',
       ),
     ),
@@ -183,6 +184,7 @@ test('pages of the servers that are known are read here, not by the SDK', () => 
     aws: `<Key>a%2Bb</Key>${time}<ETag>&quot;e&quot;</ETag><ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType><Size>1</Size><StorageClass>STANDARD</StorageClass>`,
     seaweedfs: `<Key>a</Key><ETag>&#34;e&#34;</ETag><Size>1</Size><Owner><ID></ID></Owner><StorageClass>STANDARD</StorageClass>${time}`,
     minio: `<Key>a</Key>${time}<ETag>&#34;e&#34;</ETag><Size>1</Size><Owner><ID>0</ID><DisplayName>m</DisplayName></Owner><StorageClass>STANDARD</StorageClass>`,
+    versitygw: `${time}<ChecksumAlgorithm></ChecksumAlgorithm><ChecksumType></ChecksumType><ETag>&#34;e&#34;</ETag><Key>a</Key><Size>1</Size><StorageClass>STANDARD</StorageClass>`,
     r2: `<Key>a</Key><Size>1</Size>${time}<ETag>"e"</ETag><StorageClass>STANDARD</StorageClass>`,
   }
   for (const [name, form] of Object.entries(forms)) {

@@ -236,13 +236,14 @@ export function memoryEngine(): Engine {
     },
     move,
     async run(plan, options) {
-      for await (const transfer of plan) {
-        const result = await move(transfer, options).catch((error: unknown) => {
-          if (error instanceof LongshoreError) return { id: transfer.id, ok: false, error } as const
-          throw error
-        })
-        options.onResult(result)
-      }
+      for await (const planned of plan)
+        for (const transfer of [planned].flat() as Transfer[]) {
+          const result = await move(transfer, options).catch((error: unknown) => {
+            if (error instanceof LongshoreError) return { id: transfer.id, ok: false, error } as const
+            throw error
+          })
+          options.onResult(result)
+        }
     },
     readDocument: (store, key, options = {}) => {
       options.signal?.throwIfAborted()
