@@ -1,16 +1,37 @@
 // Bundles src/ and the packages it uses into dist/: a thousand small modules cost a command 200 ms of CPU before its
 // first request, a few large ones 60. What is loaded late stays late: each import() is a file of its own.
+import { execFile } from 'node:child_process'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { build } from 'esbuild'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dist = join(root, 'dist')
 const { dependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
 
-const { outputFiles, metafile } = await build({
+/** What all of a build has in common. */
+const common = {
   absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  // What an installation has beside us: native code, and what finds its own files by their place.
+  external: Object.keys(dependencies),
+  // The ES modules of a package: of CommonJS nothing could be left out.
+  mainFields: ['module', 'main'],
+  // Names of functions and classes stay: they are in stack traces and error reports.
+  minifySyntax: true,
+  // A fifth less for node to read at each start; source maps lead back to the lines.
+  minifyWhitespace: true,
+  legalComments: 'none',
+  write: false,
+  logLevel: 'warning',
+}
+
+const { outputFiles, metafile } = await build({
+  ...common,
   entryPoints: {
     main: 'src/cli/main.ts',
     man: 'src/cli/man.ts',
@@ -20,36 +41,49 @@ const { outputFiles, metafile } = await build({
   // All in one folder: src/transfer/engine.ts looks for worker.js beside itself.
   outdir: 'dist',
   chunkNames: '[name]-[hash]',
-  bundle: true,
   splitting: true,
   format: 'esm',
-  platform: 'node',
-  target: 'node20.19',
-  // What an installation has beside us: native code, and what finds its own files by their place.
-  external: Object.keys(dependencies),
-  // The ES modules of a package: of CommonJS nothing could be left out.
-  mainFields: ['module', 'main'],
   // Packages in CommonJS ask for node's own modules by require().
   banner: {
     js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);",
   },
-  // Names of functions and classes stay: they are in stack traces and error reports.
-  minifySyntax: true,
-  // A fifth less for node to read at each start; source maps lead back to the lines.
-  minifyWhitespace: true,
-  legalComments: 'none',
   sourcemap: 'linked',
   sourcesContent: false,
   metafile: true,
-  write: false,
-  logLevel: 'warning',
+})
+// Once more as a single script: of that, node can keep what it compiled, and of ES modules it can't.
+const script = await build({
+  ...common,
+  entryPoints: { main: 'src/cli/main.ts' },
+  outdir: 'dist',
+  outExtension: { '.js': '.cjs' },
+  format: 'cjs',
+  // Of a script that node kept compiled, an import() has nobody to answer it.
+  supported: { 'dynamic-import': false },
+  define: { 'import.meta.url': 'importMetaUrl' },
+  banner: {
+    js: "(function (exports, require, module, __filename, __dirname) { const importMetaUrl = require('node:url').pathToFileURL(__filename).href;",
+  },
+  footer: { js: '})' },
 })
 
 // An earlier build's files have other names. They go only now: a build that failed removes nothing.
 await rm(dist, { recursive: true, force: true })
 await mkdir(dist)
-await Promise.all(outputFiles.map(({ path, contents }) => writeFile(path, contents)))
+await Promise.all(
+  [...outputFiles, ...script.outputFiles].map(({ path, contents }) => writeFile(path, contents)),
+)
 await writeFile(join(dist, 'THIRD-PARTY-NOTICES.txt'), await notices(Object.keys(metafile.inputs)))
+
+try {
+  await promisify(execFile)(process.execPath, [join(root, 'scripts/code-cache.mjs')], {
+    // A flag of V8's own would make it of use to processes with that flag only.
+    env: { ...process.env, NODE_OPTIONS: '' },
+    timeout: 120_000,
+  })
+} catch (error) {
+  process.stderr.write(`each start will compile anew: ${error.message}\n`)
+}
 
 /** The licences of the packages whose code is in the bundle; a text that several share is there once. */
 async function notices(inputs) {
