@@ -36,22 +36,26 @@ export async function carry(
   if (went !== undefined && went !== 'damaged') return went
   // What leaves a thread must never have been a socket's buffer: it is copied at the end.
   const keeps = to.kind === 'memory' && core.thread === undefined
-  const buffer = begun?.buffer ?? (keeps ? Buffer.allocUnsafeSlow(length) : core.buffers.take(length))
-  const bytes = buffer.subarray(0, length)
+  let buffer = begun?.buffer
+  // When the first byte is on its way, not before: of sixteen parts that wait for their turn, three are being filled.
+  const memory = () => {
+    buffer ??= keeps ? Buffer.allocUnsafeSlow(length) : core.buffers.take(length)
+    return buffer.subarray(0, length)
+  }
   let reusable = !keeps
   try {
     const checks: Partial<Record<Check, number>> = {}
     const about = { under, checks, again: went === 'damaged', begun }
-    const sums = await fill(core, transfer, bytes, about)
-    const delivered = await deliver(core, transfer, bytes, sums.crc32, under.signal)
+    const sums = await fill(core, transfer, memory, about)
+    const delivered = await deliver(core, transfer, memory(), sums.crc32, under.signal)
     return { id: transfer.id, ok: true, bytes: length, ...sums, checks, ...delivered }
   } catch (error) {
     // The kernel may still read from it, or write to it, whenever that disk comes back.
     if (isStuck(error)) reusable = false
     throw error
   } finally {
-    if (reusable) core.buffers.give(buffer)
-    else if (!keeps) core.buffers.lose(buffer)
+    if (buffer !== undefined && reusable) core.buffers.give(buffer)
+    else if (buffer !== undefined && !keeps) core.buffers.lose(buffer)
   }
 }
 
@@ -59,7 +63,7 @@ export async function carry(
 async function fill(
   core: Core,
   transfer: Transfer,
-  bytes: Uint8Array,
+  memory: () => Uint8Array,
   about: {
     under: Under
     checks: Partial<Record<Check, number>>
@@ -70,31 +74,32 @@ async function fill(
   const only = transfer.pieces.length === 1 ? transfer.pieces[0] : undefined
   let sums: Sums
   if (only?.kind === 'object') {
+    const bytes = memory()
     const got = await (about.begun?.got ?? fetchOnly(core, only, bytes, about.under.signal))
     about.checks[got.check] = 1
     const sum = bytes.length <= BLOCK_BYTES && bytes.length > 0 ? got.crc32 : undefined
     sums = sum === undefined ? sumBlocks(bytes) : { blockCrcs: [sum], crc32: sum }
   } else {
-    await fetchPieces(core, transfer, bytes, about)
-    sums = sumBlocks(bytes)
+    await fetchPieces(core, transfer, memory, about)
+    sums = sumBlocks(memory())
   }
   const wrong = wrongBlocks(sums.blockCrcs, transfer.expectCrcs)
   const [first] = wrong
   if (first === undefined) return sums
   if (about.again) throw damaged(core, transfer, first, sums.blockCrcs[first] ?? 0)
-  return refetched(core, transfer, bytes, { ...about, wrong })
+  return refetched(core, transfer, memory, { ...about, wrong })
 }
 
 async function refetched(
   core: Core,
   transfer: Transfer,
-  bytes: Uint8Array,
+  memory: () => Uint8Array,
   { under, wrong }: { under: Under; wrong: readonly number[] },
 ): Promise<Sums> {
   core.counters.retry(`GET: ${wrong.length} blocks do not have their checksum`, false)
   const only = (piece: Piece) => wrong.some((n) => overlaps(piece, n))
-  await fetchPieces(core, transfer, bytes, { under, checks: {}, only })
-  const again = sumBlocks(bytes)
+  await fetchPieces(core, transfer, memory, { under, checks: {}, only })
+  const again = sumBlocks(memory())
   const still = wrongBlocks(again.blockCrcs, transfer.expectCrcs)[0]
   if (still === undefined) return again
   throw damaged(core, transfer, still, again.blockCrcs[still] ?? 0)

@@ -42,13 +42,13 @@ export interface Under extends Job {
 }
 
 /**
- * Fills a transfer's buffer from its pieces. When one fails the others are aborted, and waited for: nobody writes
+ * Fills a transfer's buffer from its pieces; it is asked for when the first of them has its turn. When one fails the others are aborted, and waited for: nobody writes
  * to the buffer any more when this settles. `only`: the byte ranges to fill again, others keep what they have.
  */
 export async function fetchPieces(
   core: Core,
   transfer: Transfer,
-  into: Uint8Array,
+  memory: () => Uint8Array,
   about: {
     under: Under
     checks: Partial<Record<Check, number>>
@@ -66,19 +66,29 @@ export async function fetchPieces(
   }
   const objects: ObjectPiece[] = []
   const indexes: number[] = []
-  const files: Promise<void>[] = []
   for (const [index, piece] of transfer.pieces.entries()) {
-    if (only !== undefined && !only(piece)) continue
-    if (piece.kind === 'bytes') into.set(piece.bytes, piece.at)
-    else if (piece.kind === 'object') {
-      objects.push(piece)
-      indexes.push(index)
-    } else {
-      const place = into.subarray(piece.at, piece.at + piece.length)
-      files.push(core.io.read(piece.path, piece.offset, place).catch((error) => fail(error, index)))
+    if (piece.kind !== 'object' || (only !== undefined && !only(piece))) continue
+    objects.push(piece)
+    indexes.push(index)
+  }
+  const files: Promise<void>[] = []
+  let into: Uint8Array | undefined
+  const open = (): Uint8Array => {
+    if (into !== undefined) return into
+    const bytes = memory()
+    for (const [index, piece] of transfer.pieces.entries()) {
+      if (piece.kind === 'object' || (only !== undefined && !only(piece))) continue
+      if (piece.kind === 'bytes') bytes.set(piece.bytes, piece.at)
+      else {
+        const place = bytes.subarray(piece.at, piece.at + piece.length)
+        files.push(core.io.read(piece.path, piece.offset, place).catch((error) => fail(error, index)))
+      }
     }
+    into = bytes
+    return bytes
   }
   if (objects.length > 0) await fetchObjects()
+  else open()
   await Promise.all(files)
   if (failure !== undefined) throw failure.error
   signal.throwIfAborted()
@@ -118,8 +128,14 @@ export async function fetchPieces(
           fail(error, index)
           over(FAILED)
         }
-        const place = new Uint8Array(into.buffer, into.byteOffset + piece.at, piece.length)
         const trouble: Begun['trouble'] = (rest) => void rest().then(done, failed)
+        let place: Uint8Array
+        try {
+          const bytes = open()
+          place = new Uint8Array(bytes.buffer, bytes.byteOffset + piece.at, piece.length)
+        } catch (error) {
+          return trouble(() => Promise.reject(error))
+        }
         beginObject(core, piece, place, { signal, sum: false, begun: { done, trouble } })
       }
       if (source.left === 0) return resolve()
