@@ -11,7 +11,7 @@ import { buildProgram, DEFINITIONS } from './program.ts'
  * by LINGER_MS at most. Everything beyond the command tree is imported when a command runs.
  */
 export async function main(argv: readonly string[]): Promise<void> {
-  limitHeaps()
+  setTimeout(limitHeaps, LONG_MS).unref()
   process.on('unhandledRejection', fatal)
   process.on('uncaughtException', fatal)
   try {
@@ -35,6 +35,8 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 const LINGER_MS = 3000
+/** A run that is no longer than this is over before its heaps are large. */
+const LONG_MS = 1000
 
 function linger(): void {
   setTimeout(() => process.exit(), LINGER_MS).unref()
