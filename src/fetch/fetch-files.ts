@@ -58,6 +58,8 @@ export type Reuse = (
 
 export type Reused = 'kept' | 'linked'
 
+/** Large files that are fetched side by side: their bytes are written by several threads, each file's by one. */
+const ABREAST = 4
 /** Large files that are synced and renamed at once: the pool has four threads, and the others' bytes need some. */
 const FINISHING = 2
 
@@ -149,14 +151,15 @@ export async function fetchFiles(
           if (making) await making
           const isSmall = entry.size <= small
           if (isSmall) planned.push(whole(entry, final))
-          if (planned.length >= PLANNED || (!isSmall && planned.length > 0)) {
-            yield planned
+          else abreast.push(ranged(await openRanges(entry)))
+          while (planned.length >= PLANNED || abreast.length >= ABREAST) {
+            yield [...planned, ...oneOfEach()]
             planned = []
           }
-          if (!isSmall) yield* parts(entry)
         }
         if (planned.length > 0) yield planned
       }
+      while (abreast.length > 0) yield oneOfEach()
     } finally {
       ended()
     }
@@ -174,7 +177,18 @@ export async function fetchFiles(
       expectCrcs: known === undefined ? undefined : [known],
     }
   }
-  async function* parts(entry: FileEntry): AsyncGenerator<Transfer> {
+  let abreast: Iterator<Transfer>[] = []
+  /** The next range of each file that has one. */
+  const oneOfEach = (): Transfer[] => {
+    const next: Transfer[] = []
+    abreast = abreast.filter((ranges) => {
+      const { done, value } = ranges.next()
+      if (!done) next.push(value)
+      return !done
+    })
+    return next
+  }
+  const openRanges = async (entry: FileEntry) => {
     while (finishing.size >= FINISHING) await Promise.race(finishing)
     const file = await openLargeFile(entry, options)
     open.add(file)
@@ -184,6 +198,9 @@ export async function fetchFiles(
     }
     if (file.todo.length === 0) startFinish(file)
     const blocks = options.verify === 'checksum' ? await options.blocks?.(entry) : undefined
+    return { entry, file, blocks }
+  }
+  function* ranged({ entry, file, blocks }: Awaited<ReturnType<typeof openRanges>>): Generator<Transfer> {
     for (const range of file.todo) {
       failure.signal.throwIfAborted()
       const id = ids++

@@ -3,6 +3,7 @@ import type { Climb } from './climb.ts'
 import { failed } from './failed.ts'
 import { type Hand, startHand, type Task } from './hand.ts'
 import type { Settle } from './here.ts'
+import { openHomes } from './homes.ts'
 import type { FromWorker, HandedOver, Reach, SdkAnswer, SdkRequest } from './messages.ts'
 import { unpackResults } from './packed.ts'
 import type { Job, Scope } from './scope.ts'
@@ -77,6 +78,7 @@ export function openCrew(options: CrewOptions): Crew {
   const known = new Map<StoreId, Reach>()
   const calls = new Map<string, AbortController>()
   const jobs = new WeakMap<Scope, Job>()
+  const homeOf = openHomes<Hand>()
   const all: Hand[] = []
   let hands: Hand[] = []
   let lastTicket = 0
@@ -114,11 +116,12 @@ export function openCrew(options: CrewOptions): Crew {
     return (more ? startOne() : undefined) ?? best
   }
   const dispatch = (task: Task) => {
-    const hand = choose()
-    if (hand === undefined) {
+    const idlest = choose()
+    if (idlest === undefined) {
       options.here(task.transfer, task.scope, task.settle)
       return
     }
+    const hand = homeOf(task.transfer, task.weight, idlest)
     const idle = hand.requests === 0
     hand.give(task)
     if (idle) divideNow()
