@@ -254,7 +254,7 @@ export async function* listParallel(
     }
     yield { objects: second.objects, folders: [] }
     while (running.size > 0) {
-      while (state.dividing && running.size < width && widen());
+      while (state.dividing && running.size < Math.min(width, 2 + (state.pages >> 2)) && widen());
       const { id, page, error } = await Promise.race(running.values())
       running.delete(id)
       const task = tasks.get(id)
