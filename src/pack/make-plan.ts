@@ -25,13 +25,13 @@ export interface MakePlanOptions {
   asPlanned?: ReadonlyMap<string, SourceObject> | undefined
   /** Spilled runs, slices and the spooled file list go here. */
   dir: string
-  /** bytes of sort records held in memory; default 24 MiB */
+  /** bytes of sort records held in memory; default 12 MiB */
   sortMemory?: number | undefined
   progress: Progress
   signal: AbortSignal
 }
 
-const SORT_MEMORY = 24 * 1024 * 1024
+const SORT_MEMORY = 12 * 1024 * 1024
 
 /** Lists SRC, sorts, groups and lays it out. Nothing is written but below `dir`. */
 export async function makePlan(options: MakePlanOptions): Promise<{ plan: PlanHead; pages: number }> {
