@@ -107,13 +107,15 @@ export async function syncFilesystem(path: string, options: { signal?: AbortSign
 
 /**
  * The same for a folder of few files, and for the names of the folders above it, file by file: no process is started,
- * and nothing is waited for that others write on that filesystem.
+ * and nothing is waited for that others write on that filesystem. Rejects with the signal's reason, also while a disk
+ * does not answer.
  */
-export async function syncFew(path: string): Promise<void> {
+export async function syncFew(path: string, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+  signal?.throwIfAborted()
   const above: string[] = []
   for (let at = dirname(path); at !== dirname(at); at = dirname(at)) above.push(at)
   const entries = await readdir(path, { withFileTypes: true, recursive: true })
-  await allOf([
+  const works = allOf([
     ...entries.filter((entry) => entry.isFile()).map((entry) => syncFile(join(entry.parentPath, entry.name))),
     ...entries
       .filter((entry) => entry.isDirectory())
@@ -122,6 +124,17 @@ export async function syncFew(path: string): Promise<void> {
     // What may not even be opened was made by somebody else, and before.
     ...above.map((folder) => syncDir(folder).catch(unlessRefused)),
   ])
+  if (signal === undefined) return works
+  let abort = (): void => {}
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason)
+  })
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    await Promise.race([works, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
 }
 
 function unlessRefused(error: unknown): void {

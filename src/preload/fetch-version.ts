@@ -116,7 +116,7 @@ async function fetchBeside(
     progress.phase('verify')
     job.onMoved?.()
     const few = selectionText(selection) === ALL && scan.all.files <= FEW
-    await (few ? syncFew(root) : syncFilesystem(root, { signal }))
+    await (few ? syncFew : syncFilesystem)(root, { signal })
     // Leased before READY: no evict can come between.
     lease = job.lease && (await hold(cache, id, job.lease))
     const { files, bytes } = scan.all

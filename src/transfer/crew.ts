@@ -91,7 +91,10 @@ export function openCrew(options: CrewOptions): Crew {
     shared.limit = climb.limit
     const shares = divide(climb.limit, [options.ownNeed(), ...hands.map((hand) => hand.requests)], turn)
     own.share = shares[0] ?? 0
-    for (const [i, hand] of hands.entries()) hand.member.share = shares[i + 1] ?? 0
+    // Needs grow between two looks: what a thread has just been given is the first of many.
+    const spare = climb.limit - shares.reduce((sum, share) => sum + share, 0)
+    const each = Math.ceil(spare / Math.max(1, hands.length))
+    for (const [i, hand] of hands.entries()) hand.member.share = (shares[i + 1] ?? 0) + each
   }
   const startOne = (): Hand | undefined => {
     const index = all.length + 1

@@ -67,6 +67,10 @@ test('files, folders and whole trees can be synced, with the tool and without it
   await syncDir(dir)
   await syncFew(dir)
   await assert.rejects(syncFew(path.join(dir, 'missing')), /ENOENT/)
+  const stop = new AbortController()
+  const syncing = syncFew(dir, { signal: stop.signal })
+  stop.abort(new Error('enough'))
+  await assert.rejects(syncing, { message: 'enough' })
   await syncFilesystem(dir)
   const PATH = process.env.PATH
   t.after(() => {
