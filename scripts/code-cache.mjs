@@ -1,11 +1,12 @@
 // Runs the build's main.cjs through the whole demo and keeps what node compiled for it beside it: bin/longshore.js
 // starts from that, where it is run by the same version of node. Called by build.mjs, in a process of its own.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import v8 from 'node:v8'
 import vm from 'node:vm'
+import { sealCode } from './seal-code.mjs'
 
 // What is not run again would be thrown away after a while, all that runs but once above all.
 const { setFlagsFromString } = v8
@@ -25,4 +26,6 @@ setFlagsFromString('--flush-bytecode')
 const cachedData = script.createCachedData()
 const again = new vm.Script(readFileSync(filename, 'latin1'), { filename, cachedData })
 if (again.cachedDataRejected) throw new Error('node does not take back what it compiled')
-writeFileSync(`${filename}.${process.version}-${process.arch}`, cachedData)
+const to = `${filename}.${process.version}-${process.platform}-${process.arch}`
+writeFileSync(`${to}.tmp`, sealCode(cachedData, readFileSync(filename)))
+renameSync(`${to}.tmp`, to)

@@ -5,6 +5,7 @@ import { diskError } from '../fs/disk-error.ts'
 import type { Modes } from '../fs/make-folder.ts'
 import type { Progress } from '../progress.ts'
 import type { ObjectStore } from '../s3/store.ts'
+import { openTurns } from '../transfer/turns.ts'
 import {
   BLOCK_BYTES,
   type Engine,
@@ -83,6 +84,7 @@ export async function fetchFiles(
   const ranges = new Map<number, { file: LargeFile; range: Range }>()
   const open = new Set<LargeFile>()
   const finishing = new Set<Promise<void>>()
+  const turns = openTurns(FINISHING)
   const failure = new AbortController()
   const ensureFolder = createFolderMaker(options)
   let ids = 0
@@ -93,8 +95,8 @@ export async function fetchFiles(
   }
   const startFinish = (file: LargeFile): void => {
     const final = join(options.root, file.entry.path)
-    const work = file
-      .finish(final, { mode: options.modes.data, checkCrc: options.verify === 'checksum' })
+    const how = { mode: options.modes.data, checkCrc: options.verify === 'checksum' }
+    const work = turns(failure.signal, () => file.finish(final, how))
       .then((check) => {
         open.delete(file)
         fetched(file.entry, check)
@@ -151,7 +153,14 @@ export async function fetchFiles(
           if (making) await making
           const isSmall = entry.size <= small
           if (isSmall) planned.push(whole(entry, final))
-          else abreast.push(ranged(await openRanges(entry)))
+          else {
+            // What is open already goes on while others are synced.
+            while (finishing.size >= ABREAST && abreast.length > 0) {
+              yield [...planned, ...oneOfEach()]
+              planned = []
+            }
+            abreast.push(ranged(await openRanges(entry)))
+          }
           while (planned.length >= PLANNED || abreast.length >= ABREAST) {
             yield [...planned, ...oneOfEach()]
             planned = []
@@ -189,7 +198,7 @@ export async function fetchFiles(
     return next
   }
   const openRanges = async (entry: FileEntry) => {
-    while (finishing.size >= FINISHING) await Promise.race(finishing)
+    while (finishing.size >= ABREAST) await Promise.race(finishing)
     const file = await openLargeFile(entry, options)
     open.add(file)
     for (const range of file.kept) {

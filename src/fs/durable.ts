@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { link, open, opendir, readdir, rename, unlink } from 'node:fs/promises'
+import { link, open, opendir, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { allOf } from './all-of.ts'
 import { errorCode } from './error-code.ts'
@@ -106,24 +106,16 @@ export async function syncFilesystem(path: string, options: { signal?: AbortSign
 }
 
 /**
- * The same for a folder of few files, and for the names of the folders above it, file by file: no process is started,
- * and nothing is waited for that others write on that filesystem. Rejects with the signal's reason, also while a disk
- * does not answer.
+ * The same for folders of few files, and for the names of the folders above them on their filesystem, file by file: no
+ * process is started, and nothing is waited for that others write there. Rejects with the signal's reason, also while
+ * a disk does not answer.
  */
-export async function syncFew(path: string, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+export async function syncFew(
+  paths: readonly string[],
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<void> {
   signal?.throwIfAborted()
-  const above: string[] = []
-  for (let at = dirname(path); at !== dirname(at); at = dirname(at)) above.push(at)
-  const entries = await readdir(path, { withFileTypes: true, recursive: true })
-  const works = allOf([
-    ...entries.filter((entry) => entry.isFile()).map((entry) => syncFile(join(entry.parentPath, entry.name))),
-    ...entries
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => syncDir(join(entry.parentPath, entry.name))),
-    syncDir(path),
-    // What may not even be opened was made by somebody else, and before.
-    ...above.map((folder) => syncDir(folder).catch(unlessRefused)),
-  ])
+  const works = allOf(paths.map(syncAll))
   if (signal === undefined) return works
   let abort = (): void => {}
   const aborted = new Promise<never>((_, reject) => {
@@ -135,6 +127,29 @@ export async function syncFew(path: string, { signal }: { signal?: AbortSignal }
   } finally {
     signal.removeEventListener('abort', abort)
   }
+}
+
+async function syncAll(path: string): Promise<void> {
+  const entries = await readdir(path, { withFileTypes: true, recursive: true })
+  const below = entries.map((entry) => ({ entry, name: join(entry.parentPath, entry.name) }))
+  await allOf([
+    ...below.filter(({ entry }) => entry.isFile()).map(({ name }) => syncFile(name)),
+    ...below.filter(({ entry }) => entry.isDirectory()).map(({ name }) => syncDir(name)),
+    syncDir(path),
+    // What may not even be opened was made by somebody else, and before.
+    ...(await foldersAbove(path)).map((folder) => syncDir(folder).catch(unlessRefused)),
+  ])
+}
+
+async function foldersAbove(path: string): Promise<string[]> {
+  const { dev } = await stat(path)
+  const above: string[] = []
+  for (let at = path; at !== dirname(at); ) {
+    at = dirname(at)
+    if ((await stat(at)).dev !== dev) break
+    above.push(at)
+  }
+  return above
 }
 
 function unlessRefused(error: unknown): void {

@@ -116,7 +116,8 @@ async function fetchBeside(
     progress.phase('verify')
     job.onMoved?.()
     const few = selectionText(selection) === ALL && scan.all.files <= FEW
-    await (few ? syncFew : syncFilesystem)(root, { signal })
+    // The listing is with the journals: READY vouches for it too.
+    await (few ? syncFew([root, journals], { signal }) : syncFilesystem(root, { signal }))
     // Leased before READY: no evict can come between.
     lease = job.lease && (await hold(cache, id, job.lease))
     const { files, bytes } = scan.all

@@ -93,7 +93,10 @@ export async function writeListing(
     await Promise.race([failed, finished(out)])
     return { digest: hash.digest('hex'), ...total }
   } catch (error) {
+    // Its open may be under way still, and would make the file after it was removed.
+    const closed = out.closed ? undefined : new Promise<void>((resolve) => out.once('close', () => resolve()))
     out.destroy()
+    await closed
     await rm(options.to, { force: true })
     throw error
   }

@@ -63,7 +63,7 @@ export function keepFiles(disk: {
         const begun = opening.get(path) ?? open(path).finally(() => opening.delete(path))
         opening.set(path, begun)
         const file = await begun
-        if (files.get(path) === file && !file.stale) return use(file)
+        if (file.ino === ino && files.get(path) === file) return use(file)
       }
     },
     async giveBack(file) {

@@ -33,7 +33,11 @@ export function iteratePlan(plan: Plan): Source {
       result.then(
         (r) => {
           pulling = false
-          resolve(take(r))
+          try {
+            resolve(take(r))
+          } catch (error) {
+            reject(error)
+          }
         },
         (error) => {
           pulling = false

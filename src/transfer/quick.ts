@@ -73,7 +73,8 @@ class Quick implements Source, Begun {
   }
 
   cancel(): void {
-    this.carryOn(Promise.reject(this.signal.reason))
+    const { transfer, settle } = this.parts
+    settle(failed(transfer, this.signal.reason))
   }
 
   done(got: GotBytes): void {

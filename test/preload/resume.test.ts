@@ -101,7 +101,8 @@ test('a failed fetch keeps what is finished and the ranges of what is not; the n
   const options = preloadOptions([`${dev.root}/p/`], cacheDir)
   const remove = dev.server.faults.add({
     match: { key: 'p/large', operation: 'GetObject', skip: 3 },
-    ...denied,
+    // So late that what came before it has been written, on a busy machine too.
+    do: [{ kind: 'delay', ms: 400 }, denied.do],
   })
   const context = () => contextFor(dev, { engine: { lane: LANE, concurrency: 1, memory: 32 * MIB } })
   await assert.rejects(preload(options, context()), (e) => isLongshoreError(e, 'ACCESS_DENIED'))

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { tempDir } from '../support/tmp.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const SCRIPT = "(function (exports) { exports.main = async () => console.log('from the script') })"
+
+/** A build whose script and modules say which of them runs, and the cache of the script's code as it was sealed. */
+function withBuild(t: TestContext) {
+  const dir = tempDir(t)
+  for (const name of ['bin', 'dist']) mkdirSync(join(dir, name))
+  copyFileSync(join(ROOT, 'bin/longshore.js'), join(dir, 'bin/longshore.js'))
+  writeFileSync(join(dir, 'package.json'), '{"type":"module"}')
+  writeFileSync(join(dir, 'dist/main.js'), "export const main = async () => console.log('from the modules')")
+  const script = join(dir, 'dist/main.cjs')
+  const cache = `${script}.${process.version}-${process.platform}-${process.arch}`
+  // As in a process of its own: this one runs with a loader's flags.
+  const seal = join(ROOT, 'scripts/seal-code.mjs')
+  const make = `
+    const { default: vm } = await import('node:vm')
+    const { readFileSync, writeFileSync } = await import('node:fs')
+    const { sealCode } = await import(${JSON.stringify(seal)})
+    const bytes = readFileSync(${JSON.stringify(script)})
+    const made = new vm.Script(bytes.toString('latin1'), { filename: ${JSON.stringify(script)} })
+    made.runInThisContext()
+    writeFileSync(${JSON.stringify(cache)}, sealCode(made.createCachedData(), bytes))`
+  writeFileSync(script, SCRIPT)
+  execFileSync(process.execPath, ['--input-type=module', '-e', make], { env: {} })
+  const run = (...args: string[]) =>
+    execFileSync(process.execPath, [join(dir, 'bin/longshore.js'), ...args], {
+      env: {},
+      encoding: 'utf8',
+    }).trim()
+  return { script, cache, run }
+}
+
+test('a command starts from the script that this node compiled, and one that only prints from the modules', (t) => {
+  const { run } = withBuild(t)
+  assert.equal(run('status'), 'from the script')
+  for (const word of ['-v', '--help', '--version']) assert.equal(run(word), 'from the modules')
+})
+
+test('a cache of code that is cut, damaged or of another script is not used', (t) => {
+  const { script, cache, run } = withBuild(t)
+  const sound = readFileSync(cache)
+  const flipped = (at: number) => {
+    const bytes = Buffer.from(sound)
+    bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at)
+    return bytes
+  }
+  const damaged = [
+    Buffer.alloc(0),
+    sound.subarray(0, 5),
+    sound.subarray(0, -1),
+    Buffer.concat([sound.subarray(0, -200), Buffer.alloc(200)]),
+    ...[0, 5, 9, 30, sound.length >> 1, sound.length - 1].map(flipped),
+  ]
+  for (const bytes of damaged) {
+    writeFileSync(cache, bytes)
+    assert.equal(run('status'), 'from the modules')
+  }
+  writeFileSync(cache, sound)
+  writeFileSync(script, SCRIPT.replace('the script', 'elsewhere.'))
+  assert.equal(run('status'), 'from the modules')
+})
