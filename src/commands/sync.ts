@@ -91,6 +91,8 @@ export async function sync(options: SyncOptions, context: CommandContext): Promi
       const nothing = { epoch: remote.log.epoch, committed: [], looked: true, retired: [], bytes: 0 }
       return done({ ...nothing, pending }, { exit: 0, estimate })
     }
+    // The owner of DIR clears away what probes for it left open: a second one must not even ask.
+    await checkHome(dir)
     const conditional = await remote.probe(context.signal).catch((error: unknown) => {
       throw startError(error)
     })

@@ -1,4 +1,5 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
 import { crc32 } from '../checksum/crc32.ts'
 import { isLongshoreError, LongshoreError } from '../errors.ts'
 import { STATE_FOLDER } from '../manifest/checkpoint.ts'
@@ -11,17 +12,26 @@ export type Conditional = 'all' | 'put' | 'none'
 const STALE = 3600 * 1000
 
 /**
+ * Begins every key that a probe for this folder uses, on this machine: what a killed one left is told from the probe
+ * of a rival that is alive.
+ */
+export function probeKeys(place: LogPlace, { stateDir }: { stateDir: string }): string {
+  const owner = createHash('sha1').update(`${hostname()}\0${stateDir}`).digest('hex').slice(0, 16)
+  return `${place.prefix}${STATE_FOLDER}/probe/${owner}-`
+}
+
+/**
  * Asks the store, with throw-away keys under `.longshore/probe/`, whether it honours If-None-Match on PUT and on
  * CompleteMultipartUpload: stores that ignore the header say 200 and overwrite. Some ten small requests.
  * Throws CONDITIONAL_WRITES when PUT ignores it, unless `unsafeSingleWriter`.
  */
 export async function probeConditionalWrites(
   place: LogPlace,
-  options: { signal: AbortSignal; unsafeSingleWriter: boolean },
+  options: { signal: AbortSignal; unsafeSingleWriter: boolean; stateDir: string },
 ): Promise<Conditional> {
   const { signal } = options
   await removeStale(place, signal)
-  const key = `${place.prefix}${STATE_FOLDER}/probe/${randomBytes(8).toString('hex')}`
+  const key = probeKeys(place, options) + randomBytes(8).toString('hex')
   try {
     if (!(await putHonours(place, key, signal))) {
       if (options.unsafeSingleWriter) return 'none'

@@ -1,5 +1,6 @@
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { LongshoreError } from '../errors.ts'
+import { STATE_FOLDER } from '../manifest/checkpoint.ts'
 import type { Progress } from '../progress.ts'
 import { openStore } from '../s3/open.ts'
 import type { S3Settings } from '../s3/settings.ts'
@@ -53,10 +54,11 @@ export async function openRemote(options: RemoteOptions): Promise<Remote> {
   try {
     const log = await openLog({ engine, store, prefix }, { signal })
     const { unsafeSingleWriter } = options
+    const stateDir = join(dir, STATE_FOLDER)
     return {
       log,
       url: placeUrl(log),
-      probe: (stop) => probeConditionalWrites(log, { signal: stop, unsafeSingleWriter }),
+      probe: (stop) => probeConditionalWrites(log, { signal: stop, unsafeSingleWriter, stateDir }),
       close,
     }
   } catch (error) {

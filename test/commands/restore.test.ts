@@ -344,10 +344,15 @@ test('a run in a local folder is restored as one in a bucket is', async (t) => {
   const engine = openEngine({ lane: LANE, concurrency: 4, memory: 64 * 1024 * 1024 })
   t.after(() => engine.close())
   const place = { engine, store, prefix }
-  const conditional = await probeConditionalWrites(place, { signal: SIGNAL, unsafeSingleWriter: false })
+  const stateDir = join(from, '.longshore')
+  const conditional = await probeConditionalWrites(place, {
+    signal: SIGNAL,
+    unsafeSingleWriter: false,
+    stateDir,
+  })
   assert.equal(conditional, 'all')
   const log = await openLog(place, { signal: SIGNAL })
-  const writer = await takeOver(log, { signal: SIGNAL, conditional, stateDir: join(from, '.longshore') })
+  const writer = await takeOver(log, { signal: SIGNAL, conditional, stateDir })
   const staged = await makeCheckpoint(from, { name: 'c', ordinal: 1, files: { 'c/x': large, 'c/y': 'y' } })
   await commitStaged(writer, staged)
   const context = {

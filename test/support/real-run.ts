@@ -23,9 +23,14 @@ export async function openRealWriter(
   const engine = openEngine({ lane: LANE, concurrency: 8, memory: 64 * 1024 * 1024 })
   t.after(() => engine.close())
   const place = { engine, store, prefix: options.prefix }
-  const conditional = await probeConditionalWrites(place, { signal: SIGNAL, unsafeSingleWriter: false })
+  const stateDir = join(options.dir, '.longshore')
+  const conditional = await probeConditionalWrites(place, {
+    signal: SIGNAL,
+    unsafeSingleWriter: false,
+    stateDir,
+  })
   const log = await openLog(place, { signal: SIGNAL })
-  return takeOver(log, { signal: SIGNAL, conditional, stateDir: join(options.dir, '.longshore') })
+  return takeOver(log, { signal: SIGNAL, conditional, stateDir })
 }
 
 export async function commitStaged(writer: LogWriter, staged: StagedCheckpoint): Promise<CommitHead> {

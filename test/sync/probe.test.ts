@@ -8,7 +8,7 @@ import { LANE } from '../support/lanes.ts'
 import { memoryBucket } from '../support/memory-store.ts'
 import { memoryPlace, PREFIX, SIGNAL } from '../support/run-log.ts'
 
-const safe = { signal: SIGNAL, unsafeSingleWriter: false }
+const safe = { signal: SIGNAL, unsafeSingleWriter: false, stateDir: '/ckpt/.longshore' }
 
 test('what the store honours is found out, and nothing is left behind', async () => {
   for (const [ignores, expected] of [
@@ -19,10 +19,7 @@ test('what the store honours is found out, and nothing is left behind', async ()
     const bucket = memoryBucket()
     Object.assign(bucket.ignores, ignores)
     const unsafeSingleWriter = expected === 'none'
-    assert.equal(
-      await probeConditionalWrites(memoryPlace(bucket), { signal: SIGNAL, unsafeSingleWriter }),
-      expected,
-    )
+    assert.equal(await probeConditionalWrites(memoryPlace(bucket), { ...safe, unsafeSingleWriter }), expected)
     assert.deepEqual([bucket.objects.size, bucket.uploads.size], [0, 0])
   }
 })

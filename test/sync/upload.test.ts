@@ -5,11 +5,12 @@ import { test } from 'node:test'
 import { crc32, crcHex } from '../../src/checksum/crc32.ts'
 import { isLongshoreError } from '../../src/errors.ts'
 import { commitCheckpoint } from '../../src/sync/commit.ts'
+import { probeConditionalWrites } from '../../src/sync/probe.ts'
 import { findCommitted, uploadCheckpoint } from '../../src/sync/upload.ts'
 import { abortDeadUploads } from '../../src/sync/upload-abort.ts'
 import { partSizeFor } from '../../src/sync/upload-parts.ts'
 import { memoryBucket, type Turn } from '../support/memory-store.ts'
-import { openWriter, PREFIX, SIGNAL } from '../support/run-log.ts'
+import { memoryPlace, openWriter, PREFIX, SIGNAL } from '../support/run-log.ts'
 import { makeCheckpoint, stageFile } from '../support/staged.ts'
 import { tempDir } from '../support/tmp.ts'
 
@@ -164,6 +165,24 @@ test('after a complete drain no multipart upload of ours is open; a stranger’s
   assert.equal(bucket.uploads.size, 2, 'ours may be continued')
   assert.deepEqual(await abortDeadUploads(writer, { ...options, drained: true }), { aborted: 1 })
   assert.deepEqual([...bucket.uploads.keys()], ['young'])
+})
+
+test('the upload of a start probe that was killed is aborted at the next start, a rival’s is not', async (t) => {
+  const dir = tempDir(t)
+  const bucket = memoryBucket()
+  const killed: Turn = (_, call) => {
+    if (call.name === 'putPart' || call.name === 'abortUpload') throw new Error('killed')
+    return undefined
+  }
+  for (const folder of [dir, tempDir(t)]) {
+    const probe = { signal: SIGNAL, unsafeSingleWriter: false, stateDir: join(folder, '.longshore') }
+    await assert.rejects(probeConditionalWrites(memoryPlace(bucket, killed), probe), /killed/)
+  }
+  assert.equal(bucket.uploads.size, 2)
+  const [, rival] = bucket.uploads.keys()
+  const writer = await openWriter(bucket, dir)
+  assert.deepEqual(await abortDeadUploads(writer, options), { aborted: 1 })
+  assert.deepEqual([...bucket.uploads.keys()], [rival])
 })
 
 test('a file that is no longer what was staged is named, and nothing is committed', async (t) => {
