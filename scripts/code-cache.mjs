@@ -14,7 +14,9 @@ setFlagsFromString('--no-flush-bytecode')
 // A start sets its own only after it was read, and node takes it only for the flags it was made with.
 v8.setFlagsFromString = () => {}
 const filename = fileURLToPath(new URL('../dist/main.cjs', import.meta.url))
-const script = new vm.Script(readFileSync(filename, 'latin1'), { filename })
+const bytes = readFileSync(filename)
+const source = bytes.latin1Slice()
+const script = new vm.Script(source, { filename })
 const module = { exports: {} }
 script.runInThisContext()(module.exports, createRequire(filename), module, filename, dirname(filename))
 const write = process.stdout.write.bind(process.stdout)
@@ -24,8 +26,8 @@ process.stdout.write = write
 if (process.exitCode) throw new Error(`the demo ended with status ${process.exitCode}`)
 setFlagsFromString('--flush-bytecode')
 const cachedData = script.createCachedData()
-const again = new vm.Script(readFileSync(filename, 'latin1'), { filename, cachedData })
+const again = new vm.Script(source, { filename, cachedData })
 if (again.cachedDataRejected) throw new Error('node does not take back what it compiled')
 const to = `${filename}.${process.version}-${process.platform}-${process.arch}`
-writeFileSync(`${to}.tmp`, sealCode(cachedData, readFileSync(filename)))
+writeFileSync(`${to}.tmp`, sealCode(cachedData, bytes))
 renameSync(`${to}.tmp`, to)

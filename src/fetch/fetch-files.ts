@@ -138,7 +138,6 @@ export async function fetchFiles(
     })
     try {
       for await (const batch of batches) {
-        let planned: Transfer[] = []
         for (const entry of batch) {
           failure.signal.throwIfAborted()
           const final = `${options.root}/${entry.path}`
@@ -155,20 +154,14 @@ export async function fetchFiles(
           if (isSmall) planned.push(whole(entry, final))
           else {
             // What is open already goes on while others are synced.
-            while (finishing.size >= ABREAST && abreast.length > 0) {
-              yield [...planned, ...oneOfEach()]
-              planned = []
-            }
-            abreast.push(ranged(await openRanges(entry)))
+            while (finishing.size >= ABREAST && abreast.length > 0) yield step()
+            abreast.push(await openRanges(entry))
           }
-          while (planned.length >= PLANNED || abreast.length >= ABREAST) {
-            yield [...planned, ...oneOfEach()]
-            planned = []
-          }
+          while (planned.length >= PLANNED || abreast.length >= ABREAST) yield step()
         }
-        if (planned.length > 0) yield planned
+        if (planned.length > 0) yield planned.splice(0)
       }
-      while (abreast.length > 0) yield oneOfEach()
+      while (abreast.length > 0) yield step()
     } finally {
       ended()
     }
@@ -186,10 +179,11 @@ export async function fetchFiles(
       expectCrcs: known === undefined ? undefined : [known],
     }
   }
+  const planned: Transfer[] = []
   let abreast: Iterator<Transfer>[] = []
-  /** The next range of each file that has one. */
-  const oneOfEach = (): Transfer[] => {
-    const next: Transfer[] = []
+  /** The small files that are planned, and the next range of each large one that has one. */
+  const step = (): Transfer[] => {
+    const next = planned.splice(0)
     abreast = abreast.filter((ranges) => {
       const { done, value } = ranges.next()
       if (!done) next.push(value)
@@ -197,7 +191,7 @@ export async function fetchFiles(
     })
     return next
   }
-  const openRanges = async (entry: FileEntry) => {
+  const openRanges = async (entry: FileEntry): Promise<Iterator<Transfer>> => {
     while (finishing.size >= ABREAST) await Promise.race(finishing)
     const file = await openLargeFile(entry, options)
     open.add(file)
@@ -207,9 +201,10 @@ export async function fetchFiles(
     }
     if (file.todo.length === 0) startFinish(file)
     const blocks = options.verify === 'checksum' ? await options.blocks?.(entry) : undefined
-    return { entry, file, blocks }
+    return ranged(file, blocks)
   }
-  function* ranged({ entry, file, blocks }: Awaited<ReturnType<typeof openRanges>>): Generator<Transfer> {
+  function* ranged(file: LargeFile, blocks: readonly number[] | undefined): Generator<Transfer> {
+    const { entry } = file
     for (const range of file.todo) {
       failure.signal.throwIfAborted()
       const id = ids++

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { link, open, opendir, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { link, open, opendir, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { unlessAborted } from '../unless-aborted.ts'
 import { allOf } from './all-of.ts'
 import { errorCode } from './error-code.ts'
 
@@ -115,29 +116,15 @@ export async function syncFew(
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<void> {
   signal?.throwIfAborted()
-  const works = allOf(paths.map(syncAll))
-  if (signal === undefined) return works
-  let abort = (): void => {}
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason)
-  })
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    await Promise.race([works, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
+  await unlessAborted(syncEach(paths, signal), signal)
 }
 
-async function syncAll(path: string): Promise<void> {
-  const entries = await readdir(path, { withFileTypes: true, recursive: true })
-  const below = entries.map((entry) => ({ entry, name: join(entry.parentPath, entry.name) }))
+async function syncEach(paths: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+  const above = new Set((await Promise.all(paths.map(foldersAbove))).flat())
   await allOf([
-    ...below.filter(({ entry }) => entry.isFile()).map(({ name }) => syncFile(name)),
-    ...below.filter(({ entry }) => entry.isDirectory()).map(({ name }) => syncDir(name)),
-    syncDir(path),
+    ...paths.map((path) => syncTree(path, signal)),
     // What may not even be opened was made by somebody else, and before.
-    ...(await foldersAbove(path)).map((folder) => syncDir(folder).catch(unlessRefused)),
+    ...[...above].map((folder) => syncDir(folder).catch(unlessRefused)),
   ])
 }
 

@@ -16,11 +16,7 @@ export function writeWholeSync({ temp, path, mode }: WholePlace, bytes: Uint8Arr
   const fd = openNew(temp, mode)
   try {
     try {
-      for (let done = 0; done < bytes.length; ) {
-        const written = writeSync(fd, bytes, done, bytes.length - done, done)
-        if (written === 0) throw new Error('the filesystem takes no more bytes, and does not say why')
-        done += written
-      }
+      writeAllSync(fd, bytes, 0)
       if ((mode & umask) !== 0) fchmodSync(fd, mode)
     } catch (error) {
       quietly(() => closeSync(fd))
@@ -32,6 +28,15 @@ export function writeWholeSync({ temp, path, mode }: WholePlace, bytes: Uint8Arr
   } catch (error) {
     quietly(() => unlinkSync(temp))
     throw error
+  }
+}
+
+/** All of `bytes` at `offset`. Throws node's errors. */
+export function writeAllSync(fd: number, bytes: Uint8Array, offset: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    const written = writeSync(fd, bytes, done, bytes.length - done, offset + done)
+    if (written === 0) throw new Error('the filesystem takes no more bytes, and does not say why')
+    done += written
   }
 }
 

@@ -115,5 +115,3 @@ async function readSums(
 function sumsPrefix({ record, uploadId }: OpenShard): string {
   return `${record.slice(0, -'.json'.length)}-${hash('sha256', uploadId, 'hex').slice(0, 12)}-`
 }
-
-/** Not every server quotes ETags alike in its answers and its lists. */

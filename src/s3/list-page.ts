@@ -19,9 +19,9 @@ export interface ParsedObject {
 
 /**
  * Reads a ListObjectsV2 answer in one pass, at a fiftieth of what a general parser and its schema cost a key: the
- * first object element by element, what is written like it by one pattern. It knows the elements of the API's reference and plain text in them; undefined for anything else (another element,
- * an attribute, CDATA, a comment, an unusual number or date): the SDK's parser is then asked, so being strict here
- * costs time, never an answer.
+ * first object element by element, what is written like it by one pattern. It knows the elements of the API's
+ * reference and plain text in them; undefined for anything else (another element, an attribute, CDATA, a comment, an
+ * unusual number or date): the SDK's parser is then asked, so being strict here costs time, never an answer.
  */
 export function parseListPage(body: Buffer): ParsedPage | undefined {
   const text = body.toString('utf8')

@@ -254,7 +254,9 @@ export async function* listParallel(
     }
     yield { objects: second.objects, folders: [] }
     while (running.size > 0) {
-      while (state.dividing && running.size < Math.min(width, 2 + (state.pages >> 2)) && widen());
+      // Each division costs part of a page twice: a listing earns them by its length.
+      const most = Math.min(width, 2 + (state.pages >> 2))
+      while (state.dividing && running.size < most && widen());
       const { id, page, error } = await Promise.race(running.values())
       running.delete(id)
       const task = tasks.get(id)

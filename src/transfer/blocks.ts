@@ -3,15 +3,9 @@ import { BLOCK_BYTES } from './types.ts'
 
 /** CRC-32 of each block, and of the whole from theirs: the bytes are read once. */
 export function sumBlocks(bytes: Uint8Array): { blockCrcs: number[]; crc32: number } {
-  const blockCrcs: number[] = []
-  let whole = 0
-  for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
-    const block = bytes.subarray(at, at + BLOCK_BYTES)
-    const sum = crc32(block)
-    blockCrcs.push(sum)
-    whole = at === 0 ? sum : crc32Combine(whole, sum, block.length)
-  }
-  return { blockCrcs, crc32: whole }
+  const sums = openBlockSums()
+  sums.take(0, bytes)
+  return sums.end(bytes.length)
 }
 
 /** The same of bytes that come one after the other; at 0 they come anew. */

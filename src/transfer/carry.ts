@@ -2,7 +2,7 @@ import { crcHex } from '../checksum/crc32.ts'
 import { LongshoreError } from '../errors.ts'
 import type { Check, GotBytes } from '../s3/store.ts'
 import { sumBlocks, wrongBlocks } from './blocks.ts'
-import { type Core, callOptions, inSlot, storeOf } from './core.ts'
+import { type Core, callOptions, inSlot, onDisk, storeOf } from './core.ts'
 import { fetchOnly, fetchPieces, type Under } from './fetch.ts'
 import { isStuck } from './local-io.ts'
 import { carryThrough, goesThrough } from './through.ts'
@@ -120,14 +120,9 @@ async function deliver(
     case 'file':
       await core.io.writeAt(to.path, to.offset, body)
       return {}
-    case 'whole': {
-      // Synchronous in a thread: should the disk hang, the watch on the main thread reads here which one.
-      core.thread?.disk(transfer.id)
-      const written = core.io.writeWhole(to, body)
-      core.thread?.disk(undefined)
-      await written
+    case 'whole':
+      await onDisk(core, transfer, () => core.io.writeWhole(to, body))
       return {}
-    }
     case 'part': {
       const { key, uploadId, partNumber, offset } = to
       const store = storeOf(core, to.store)

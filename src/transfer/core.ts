@@ -7,7 +7,7 @@ import type { LocalIo } from './local-io.ts'
 import type { Pace } from './pace.ts'
 import type { Job } from './scope.ts'
 import { inTurn, type Slots } from './slots.ts'
-import type { StoreId } from './types.ts'
+import type { StoreId, Transfer } from './types.ts'
 
 /** What a transfer needs of a store. */
 export type DataStore = Pick<ObjectStore, 'url' | 'getInto' | 'putPart' | 'put'> & {
@@ -49,6 +49,16 @@ export function storeOf(core: Core, id: StoreId): DataStore {
   const store = core.stores.get(id)
   if (store !== undefined) return store
   throw new LongshoreError('INTERNAL', `${id}: this store was never attached to the engine`, { path: id })
+}
+
+/** Begins a disk operation that may block: should the disk hang, the watch on the main thread reads here whose it is. */
+export function onDisk<T>({ thread }: Core, { id }: Transfer, begin: () => T): T {
+  thread?.disk(id)
+  try {
+    return begin()
+  } finally {
+    thread?.disk(undefined)
+  }
 }
 
 /** What the engine hands to a store: its requests and retries are counted here. */

@@ -1,7 +1,7 @@
 import { LongshoreError } from '../errors.ts'
-import type { Check, GotBytes } from '../s3/store.ts'
+import type { CallOptions, Check, GetRequest, GotBytes } from '../s3/store.ts'
 import type { Begun } from '../s3/wire/types.ts'
-import { type Core, callOptions, storeOf } from './core.ts'
+import { type Core, callOptions, type DataStore, storeOf } from './core.ts'
 import type { Job } from './scope.ts'
 import { FAILED, type Finished, inTurn, type Source } from './slots.ts'
 import type { ObjectPiece, Piece, Transfer } from './types.ts'
@@ -26,7 +26,7 @@ export async function fetchOnly(
 ): Promise<GotBytes> {
   try {
     const got = await inTurn(core.slots.download, signal, into.length, () =>
-      fetchObject(core, piece, into, { signal, sum: true }),
+      fetchInto(core, piece, into, { signal, sum: true }),
     )
     core.counters.bytesIn(into.length)
     return got
@@ -42,8 +42,9 @@ export interface Under extends Job {
 }
 
 /**
- * Fills a transfer's buffer from its pieces; it is asked for when the first of them has its turn. When one fails the others are aborted, and waited for: nobody writes
- * to the buffer any more when this settles. `only`: the byte ranges to fill again, others keep what they have.
+ * Fills a transfer's buffer from its pieces; it is asked for when the first of them has its turn. When one fails the
+ * others are aborted, and waited for: nobody writes to the buffer any more when this settles. `only`: the byte ranges
+ * to fill again, others keep what they have.
  */
 export async function fetchPieces(
   core: Core,
@@ -158,27 +159,36 @@ export function beginObject(
   const store = core.stores.get(piece.store)
   if (signal.aborted) begun.trouble(() => Promise.reject(signal.reason))
   else if (store?.beginGet === undefined || core.pace.limited || offset < 0 || offset + piece.length > size)
-    begun.trouble(() => fetchObject(core, piece, into, { signal, sum }))
+    begun.trouble(() => fetchInto(core, piece, into, { signal, sum }))
   else {
     const request = { key, offset, size, etag, versionId, sum }
     store.beginGet(request, into, callOptions(core, signal), begun)
   }
 }
 
-async function fetchObject(
+/** One object's bytes, by whichever request of the store's `get` makes. Waits for the rate limit first. */
+export async function fetchObject(
   core: Core,
   piece: ObjectPiece,
-  into: Uint8Array,
   { signal, sum }: { signal: AbortSignal; sum: boolean },
+  get: (store: DataStore, request: GetRequest, options: CallOptions) => Promise<GotBytes>,
 ): Promise<GotBytes> {
-  const { key, offset, size, etag, versionId } = piece
+  const { key, offset, length, size, etag, versionId } = piece
   const store = storeOf(core, piece.store)
-  if (offset < 0 || offset + piece.length > size) {
+  if (offset < 0 || offset + length > size) {
     throw new LongshoreError('INTERNAL', `${store.url}/${key}: bytes past its end were planned`, {
       path: key,
     })
   }
-  if (core.pace.limited) await core.pace.spend(into.length, signal)
-  const request = { key, offset, size, etag, versionId, sum }
-  return store.getInto(request, into, callOptions(core, signal))
+  if (core.pace.limited) await core.pace.spend(length, signal)
+  return get(store, { key, offset, size, etag, versionId, sum }, callOptions(core, signal))
+}
+
+function fetchInto(
+  core: Core,
+  piece: ObjectPiece,
+  into: Uint8Array,
+  how: { signal: AbortSignal; sum: boolean },
+): Promise<GotBytes> {
+  return fetchObject(core, piece, how, (store, request, options) => store.getInto(request, into, options))
 }

@@ -1,5 +1,6 @@
 import type { CallOptions, GetRequest, GotBytes, ObjectStore } from '../s3/store.ts'
 import { type Begun, HandOver, type Window, type WireStore, type WireTarget } from '../s3/wire/types.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 import type { DataStore } from './core.ts'
 import type { Route, WireKind } from './route.ts'
 
@@ -23,29 +24,41 @@ export interface LaneOptions {
  */
 export function openLanes({ url, wire, sdk, bypassed, after }: LaneOptions): DataStore {
   const served = { GET: 0, PART: 0 }
-  const handedOver = (kind: WireKind, error: unknown, signal: AbortSignal | undefined): SdkLane => {
-    if (!(error instanceof HandOver) || signal?.aborted) throw error
-    return after(kind, error.reason, served[kind])
+  /** One request: by wire where there is one, else by the SDK lane, which also does what the wire hands over. */
+  const move = async <T>(
+    kind: WireKind,
+    { found, signal }: { found: ReturnType<typeof wire>; signal: AbortSignal | undefined },
+    byWire: (lane: WireStore) => Promise<T>,
+    bySdk: (lane: SdkLane) => Promise<T>,
+  ): Promise<T> => {
+    const lane = found instanceof Promise ? await unlessAborted(found, signal) : found
+    if (lane === undefined) {
+      bypassed(kind)
+      return bySdk(sdk)
+    }
+    try {
+      const moved = await byWire(lane)
+      served[kind]++
+      return moved
+    } catch (error) {
+      if (!(error instanceof HandOver) || signal?.aborted) throw error
+      return bySdk(after(kind, error.reason, served[kind]))
+    }
   }
   /** `rest`: what is left to do of a GET that the wire has begun. */
-  const getInto = async (
+  const getInto = (
     found: ReturnType<typeof wire>,
     request: GetRequest,
     into: Uint8Array,
     options: CallOptions | undefined,
     rest?: () => Promise<GotBytes>,
-  ): Promise<GotBytes> => {
-    const lane = found instanceof Promise ? await unlessAborted(found, options?.signal) : found
-    if (lane === undefined) bypassed('GET')
-    if (lane === undefined) return sdk.getInto(request, into, options)
-    try {
-      const got = await (rest === undefined ? lane.getInto(request, into, options) : rest())
-      served.GET++
-      return got
-    } catch (error) {
-      return handedOver('GET', error, options?.signal).getInto(request, into, options)
-    }
-  }
+  ): Promise<GotBytes> =>
+    move(
+      'GET',
+      { found, signal: options?.signal },
+      (lane) => (rest === undefined ? lane.getInto(request, into, options) : rest()),
+      (lane) => lane.getInto(request, into, options),
+    )
   return {
     url,
     getInto: (request, into, options) => getInto(wire('GET'), request, into, options),
@@ -63,33 +76,20 @@ export function openLanes({ url, wire, sdk, bypassed, after }: LaneOptions): Dat
       }
       found.beginGet(request, into, options, watched)
     },
-    async getThrough(request, window, options) {
-      const found = wire('GET')
-      const lane = found instanceof Promise ? await unlessAborted(found, options?.signal) : found
-      if (lane === undefined) bypassed('GET')
-      if (lane === undefined) return throughMemory(sdk, request, window, options)
-      try {
-        const got = await lane.getThrough(request, window, options)
-        served.GET++
-        return got
-      } catch (error) {
-        const after = handedOver('GET', error, options?.signal)
-        return throughMemory(after, request, window, options)
-      }
-    },
-    async putPart(request, options) {
-      const found = wire('PART')
-      const lane = found instanceof Promise ? await unlessAborted(found, options?.signal) : found
-      if (lane === undefined) bypassed('PART')
-      if (lane === undefined) return sdk.putPart(request, options)
-      try {
-        const part = await lane.putPart(request, options)
-        served.PART++
-        return part
-      } catch (error) {
-        return handedOver('PART', error, options?.signal).putPart(request, options)
-      }
-    },
+    getThrough: (request, window, options) =>
+      move(
+        'GET',
+        { found: wire('GET'), signal: options?.signal },
+        (lane) => lane.getThrough(request, window, options),
+        (lane) => throughMemory(lane, request, window, options),
+      ),
+    putPart: (request, options) =>
+      move(
+        'PART',
+        { found: wire('PART'), signal: options?.signal },
+        (lane) => lane.putPart(request, options),
+        (lane) => lane.putPart(request, options),
+      ),
     put: (request, options) => sdk.put(request, options),
   }
 }
@@ -153,15 +153,4 @@ export function openOwnLanes(store: ObjectStore, route: Route, load: () => Promi
     update: (target) => wire?.update(target),
     close: () => wire?.close(),
   }
-}
-
-/** A target may take long to find (credentials): an abort does not wait for it. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason)
-    if (signal.aborted) return onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }

@@ -4,8 +4,9 @@ import { promisify } from 'node:util'
 import { LongshoreError } from '../errors.ts'
 import { errorCode } from '../fs/error-code.ts'
 import { isStuck, openWatch } from '../fs/stuck.ts'
-import { type WholePlace, writeWholeSync } from '../fs/write-whole-sync.ts'
+import { type WholePlace, writeAllSync, writeWholeSync } from '../fs/write-whole-sync.ts'
 import { localError } from '../s3/local-path.ts'
+import { openDiskPace } from './disk-pace.ts'
 import { keepFiles } from './kept-files.ts'
 
 export { isStuck } from '../fs/stuck.ts'
@@ -25,15 +26,10 @@ const CROWDED_TRIES = 200
 /** Larger files are worth a thread of the pool. */
 const SYNC_BYTES = 1024 * 1024
 const MIB = 1024 * 1024
-/** ms a file, on average, from which the pool's four threads do better than this one, which has sockets to serve. */
-const SLOW_MS = 1
-/** ms one file counts at the most: a thread that lost its core for a moment has no slow disk. */
-const SLOWEST_MS = 4
-/** Files written by the pool until it is asked again how fast the disk is. */
-const SLOW_FILES = 256
+/** ms a file from which the pool's four threads do better than this one, which has sockets to serve. */
+const FILES = { slow: 1, most: 4, rest: 256 }
 /** The same of large files: ms a MiB, and ranges. A page cache takes 0.3 ms; a disk that has to be waited for, 2 to 10. */
-const SLOW_MIB_MS = 3
-const SLOW_RANGES = 32
+const RANGES = { slow: 3, most: 12, rest: 32 }
 
 type Whole = WholePlace & { durable: boolean }
 
@@ -130,9 +126,7 @@ export function openLocalIo(options: LocalIoOptions): LocalIo {
     }
   }
 
-  /** ms a file, of the last ones */
-  let pace = 0
-  let byPool = 0
+  const files = openDiskPace(FILES)
   const mayBlock = ({ durable }: Whole, bytes: Uint8Array) =>
     options.sync === true && !durable && bytes.length <= SYNC_BYTES
   const writeNow = (place: Whole, bytes: Uint8Array): boolean => {
@@ -147,43 +141,29 @@ export function openLocalIo(options: LocalIoOptions): LocalIo {
     } finally {
       options.onSync?.(undefined)
     }
-    pace += (Math.min(SLOWEST_MS, performance.now() - began) - pace) / 16
-    if (pace > SLOW_MS) {
-      byPool = SLOW_FILES
-      pace = 0
-    }
+    files.took(performance.now() - began)
     return true
   }
 
-  /** ms a MiB */
-  let rangePace = 0
-  let rangesByPool = 0
+  const ranges = openDiskPace(RANGES)
   const writeRange = (path: string, fd: number, offset: number, bytes: Uint8Array) => {
     const began = performance.now()
     options.onSync?.(path)
     try {
-      for (let done = 0; done < bytes.length; ) {
-        const written = fs.writeSync(fd, bytes, done, bytes.length - done, offset + done)
-        if (written === 0) throw new Error('the filesystem takes no more bytes')
-        done += written
-      }
+      writeAllSync(fd, bytes, offset)
     } catch (error) {
       throw localError(error, path)
     } finally {
       options.onSync?.(undefined)
     }
-    const took = ((performance.now() - began) * MIB) / Math.max(bytes.length, MIB / 4)
-    rangePace += (Math.min(4 * SLOW_MIB_MS, took) - rangePace) / 16
-    if (rangePace <= SLOW_MIB_MS) return
-    rangesByPool = SLOW_RANGES
-    rangePace = 0
+    ranges.took(((performance.now() - began) * MIB) / Math.max(bytes.length, MIB / 4))
   }
 
   return {
     openNow(path) {
       if (options.sync !== true) return undefined
-      if (rangesByPool > 0) {
-        rangesByPool--
+      if (ranges.slow) {
+        ranges.skipped()
         return undefined
       }
       return kept.borrow(path).then((file) => ({
@@ -216,12 +196,12 @@ export function openLocalIo(options: LocalIoOptions): LocalIo {
     },
     async writeWhole(place, bytes) {
       if (mayBlock(place, bytes)) {
-        if (byPool > 0) byPool--
+        if (files.slow) files.skipped()
         else if (writeNow(place, bytes)) return
       }
       await writeByPool(place, bytes)
     },
-    writeWholeNow: (place, bytes) => mayBlock(place, bytes) && byPool === 0 && writeNow(place, bytes),
+    writeWholeNow: (place, bytes) => mayBlock(place, bytes) && !files.slow && writeNow(place, bytes),
     closeIdle: kept.closeIdle,
   }
 }

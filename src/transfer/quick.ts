@@ -2,7 +2,7 @@ import type { GotBytes } from '../s3/store.ts'
 import type { Begun } from '../s3/wire/types.ts'
 import { sumBlocks, wrongBlocks } from './blocks.ts'
 import { carry, copyOf } from './carry.ts'
-import type { Core } from './core.ts'
+import { type Core, onDisk } from './core.ts'
 import { failed } from './failed.ts'
 import { beginObject, markPiece } from './fetch.ts'
 import { FAILED, type Finished, type Source } from './slots.ts'
@@ -137,13 +137,7 @@ class Quick implements Source, Begun {
     const body = to.kind === 'memory' ? copyOf(bytes) : undefined
     if (to.kind === 'whole') {
       if (to.durable) return undefined
-      // Should the disk hang, the watch on the main thread reads here which one.
-      core.thread?.disk(id)
-      try {
-        if (!core.io.writeWholeNow(to, bytes)) return undefined
-      } finally {
-        core.thread?.disk(undefined)
-      }
+      if (!onDisk(core, transfer, () => core.io.writeWholeNow(to, bytes))) return undefined
     }
     return { id, ok: true, bytes: length, blockCrcs, crc32, checks: { [got.check]: 1 }, body }
   }

@@ -11,7 +11,8 @@ export interface Source {
   left: number
   /**
    * Begins the next one; called only while some are left, which it counts down. It never throws, and `finished` is
-   * called when the request is over, but not before this has returned. Not a promise: small objects are too many for one each.
+   * called when the request is over, but not before this has returned. Not a promise: small objects are too many for
+   * one each.
    */
   begin(finished: Finished): void
   signal: AbortSignal

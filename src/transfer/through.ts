@@ -1,7 +1,7 @@
 import type { GotBytes } from '../s3/store.ts'
 import { openBlockSums, wrongBlocks } from './blocks.ts'
-import { type Core, callOptions, type DataStore } from './core.ts'
-import { markPiece } from './fetch.ts'
+import { type Core, type DataStore, onDisk } from './core.ts'
+import { fetchObject, markPiece } from './fetch.ts'
 import { inTurn } from './slots.ts'
 import type { ObjectPiece, Transfer, TransferDone } from './types.ts'
 
@@ -49,22 +49,18 @@ export async function carryThrough(
   let diskFailure: unknown
   const take = (at: number, bytes: Uint8Array) => {
     sums.take(at, bytes)
-    // The watch on the main thread reads here which disk it is that does not return.
-    core.thread?.disk(transfer.id)
     try {
-      file.write(offset + at, bytes)
+      onDisk(core, transfer, () => file.write(offset + at, bytes))
     } catch (error) {
       diskFailure = error
       throw error
-    } finally {
-      core.thread?.disk(undefined)
     }
   }
   const fetch = async (): Promise<GotBytes> => {
-    if (core.pace.limited) await core.pace.spend(length, signal)
-    const { key, offset: first, size, etag, versionId } = piece
-    const request = { key, offset: first, size, etag, versionId }
-    const got = await get(request, { length, memory, take }, callOptions(core, signal))
+    const window = { length, memory, take }
+    const got = await fetchObject(core, piece, { signal, sum: false }, (_, request, options) =>
+      get(request, window, options),
+    )
     core.counters.bytesIn(length)
     return got
   }

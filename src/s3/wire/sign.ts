@@ -71,9 +71,6 @@ export function openSigner(target: WireTarget): Signer {
     return made
   }
 
-  const headOf = (method: string, target: string, shape: Shape, values: readonly string[]): string =>
-    `${method} ${target} HTTP/1.1\r\n${render(shape.head, values)}`
-
   /** `hashed`: the body's hash, as it is in the head. */
   const signedHead = (
     method: string,
@@ -81,7 +78,8 @@ export function openSigner(target: WireTarget): Signer {
     shape: Shape,
     { values, hashed }: { values: readonly string[]; hashed: string },
   ): string => {
-    const head = headOf(method, query === '' ? path : `${path}?${query}`, shape, values)
+    const target = query === '' ? path : `${path}?${query}`
+    const head = `${method} ${target} HTTP/1.1\r\n${render(shape.head, values)}`
     if (credentials === undefined || moment === undefined) return head + end
     const { names } = shape
     const signature = moment.sign(
