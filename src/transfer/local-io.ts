@@ -130,7 +130,7 @@ export function openLocalIo(options: LocalIoOptions): LocalIo {
   const mayBlock = ({ durable }: Whole, bytes: Uint8Array) =>
     options.sync === true && !durable && bytes.length <= SYNC_BYTES
   const writeNow = (place: Whole, bytes: Uint8Array): boolean => {
-    const began = performance.now()
+    const began = files.now()
     options.onSync?.(place.path)
     try {
       writeWholeSync(place, bytes, umask)
@@ -141,13 +141,13 @@ export function openLocalIo(options: LocalIoOptions): LocalIo {
     } finally {
       options.onSync?.(undefined)
     }
-    files.took(performance.now() - began)
+    files.took(files.now() - began)
     return true
   }
 
   const ranges = openDiskPace(RANGES)
   const writeRange = (path: string, fd: number, offset: number, bytes: Uint8Array) => {
-    const began = performance.now()
+    const began = ranges.now()
     options.onSync?.(path)
     try {
       writeAllSync(fd, bytes, offset)
@@ -156,7 +156,7 @@ export function openLocalIo(options: LocalIoOptions): LocalIo {
     } finally {
       options.onSync?.(undefined)
     }
-    ranges.took(((performance.now() - began) * MIB) / Math.max(bytes.length, MIB / 4))
+    ranges.took(((ranges.now() - began) * MIB) / Math.max(bytes.length, MIB / 4))
   }
 
   return {
