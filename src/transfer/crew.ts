@@ -1,4 +1,5 @@
 import { LongshoreError } from '../errors.ts'
+import type { Amount } from '../fs/amount.ts'
 import type { Climb } from './climb.ts'
 import { failed } from './failed.ts'
 import { type Hand, startHand, type Task } from './hand.ts'
@@ -12,12 +13,9 @@ import type { Gate } from './slots.ts'
 import { plainError } from './thread-errors.ts'
 import type { StoreId, Transfer } from './types.ts'
 import { openWatchdog, whyStill } from './watchdog.ts'
+import { isOneMoreWorth, REQUEST_WEIGHT, type Staff, worthOf } from './worth.ts'
 
-export interface CrewOptions {
-  /** Threads at most. */
-  workers: number
-  /** Of these, so many are started for large ranges only: many small requests keep the main thread's core busy too. */
-  forLarge: number
+export interface CrewOptions extends Staff {
   file: URL
   bwlimit: number | undefined
   /** Bytes of all threads' buffers together. */
@@ -39,8 +37,8 @@ export interface Crew {
   readonly shared: Shared
   /** Threads started so far. */
   readonly started: number
-  /** Starts the first thread ahead of its work. */
-  boot(): void
+  /** Starts the threads that so much work is worth ahead of it; of one that is not known yet, the first. */
+  boot(expected?: Amount): void
   start(transfer: Transfer, scope: Scope, settle: Settle): void
   /** Makes a store known to all threads, those to come included; or how it is reached from now on. */
   reach(store: StoreId, reach: Reach): void
@@ -53,13 +51,6 @@ export interface Crew {
   close(): Promise<void>
 }
 
-/** A transfer counts as so many bytes more for each request: what a small one costs is not its bytes. */
-const REQUEST_WEIGHT = 64 * 1024
-/** What each thread has to do before one more is worth its start. */
-const WORTH = 4 * 1024 * 1024
-/** Bytes that each thread has to move, and bytes a request, before a thread for large ranges is worth its start. */
-const WORTH_LARGE = 32 * 1024 * 1024
-const LARGE_REQUEST = 1024 * 1024
 /** Tickets fit into the shared memory's numbers; so many are never out at once. */
 const MOST_TICKETS = 2 ** 30
 /** Threads that may die before the rest is done without. */
@@ -113,9 +104,7 @@ export function openCrew(options: CrewOptions): Crew {
   const choose = (): Hand | undefined => {
     let best: Hand | undefined
     for (const hand of hands) if (best === undefined || hand.weight < best.weight) best = hand
-    if (hands.length >= workers) return best
-    const more =
-      best === undefined || (hands.length < workers - options.forLarge ? best.weight >= WORTH : isLarge(best))
+    const more = best === undefined || isOneMoreWorth(hands.length, best, options)
     return (more ? startOne() : undefined) ?? best
   }
   const dispatch = (task: Task) => {
@@ -239,8 +228,8 @@ export function openCrew(options: CrewOptions): Crew {
     get started() {
       return all.length
     },
-    boot() {
-      if (all.length === 0) startOne()
+    boot(expected = { files: 0, bytes: 0 }) {
+      while (all.length < worthOf(expected, options)) startOne()
     },
     start(transfer, scope, settle) {
       const requests = requestsOf(transfer)
@@ -278,11 +267,6 @@ export function openCrew(options: CrewOptions): Crew {
       await within(ended, CLOSE_MS)
     },
   }
-}
-
-function isLarge({ weight, requests }: Hand): boolean {
-  const bytes = weight - requests * REQUEST_WEIGHT
-  return bytes >= WORTH_LARGE && bytes >= requests * LARGE_REQUEST
 }
 
 function requestsOf({ pieces, to }: Transfer): number {

@@ -131,6 +131,9 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
 
   return {
     stats,
+    expect(amount) {
+      crew?.boot(amount)
+    },
     attach(store, { early = false } = {}) {
       if (routes.has(store.url)) return store.url
       const route = openRoute(store, {

@@ -1,4 +1,5 @@
 import type { LongshoreError } from '../errors.ts'
+import type { Amount } from '../fs/amount.ts'
 import type { Check, ObjectStore } from '../s3/store.ts'
 
 /**
@@ -114,6 +115,8 @@ export interface Engine {
    * it is reached before the first transfer asks.
    */
   attach(store: ObjectStore, options?: { early?: boolean }): StoreId
+  /** So much will be asked for soon: the threads that it is worth boot at once, beside what comes before it. */
+  expect(amount: Amount): void
   /** One transfer; throws its LongshoreError. A length over the budget is refused (USAGE): plan smaller parts. */
   move(transfer: Transfer, options?: { signal?: AbortSignal | undefined }): Promise<TransferDone>
   /**

@@ -245,6 +245,7 @@ export function memoryEngine(): Engine {
           options.onResult(result)
         }
     },
+    expect() {},
     readDocument: (store, key, options = {}) => {
       options.signal?.throwIfAborted()
       return store.getDocument(key, { maxBytes: options.maxBytes ?? 1024 * 1024 })

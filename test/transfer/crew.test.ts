@@ -10,19 +10,36 @@ import type { Transfer, TransferResult } from '../../src/transfer/types.ts'
 import { WORKER_FILE } from '../support/engine.ts'
 import { tempDir } from '../support/tmp.ts'
 
-test('the first thing that a thread is given opens all of the limit to it, since more may follow before the next look', async (t) => {
-  const root = tempDir(t)
-  writeFileSync(join(root, 'k'), 'x')
-  const store = localStore(root)
-  const etag = (await store.head('k'))?.etag ?? ''
-  const crew = openCrew({
-    ...{ workers: 1, forLarge: 0, file: WORKER_FILE, bwlimit: undefined, memory: 2 ** 20, stuckMs: 60_000 },
+function crewOf(workers: number) {
+  return openCrew({
+    ...{ workers, forLarge: 0, file: WORKER_FILE, bwlimit: undefined, memory: 2 ** 20, stuckMs: 60_000 },
     climb: openClimb(8),
     ownNeed: () => 0,
     onRetry: assert.fail,
     handOver: assert.fail,
     here: () => assert.fail(),
   })
+}
+
+test('threads boot ahead of work that is worth them, once', async (t) => {
+  const crew = crewOf(3)
+  t.after(() => crew.close())
+  crew.boot()
+  assert.equal(crew.started, 1)
+  crew.boot({ files: 2, bytes: 8 * 2 ** 20 })
+  assert.equal(crew.started, 2)
+  crew.boot()
+  crew.boot({ files: 100, bytes: 2 ** 30 })
+  crew.boot({ files: 100, bytes: 2 ** 30 })
+  assert.equal(crew.started, 3)
+})
+
+test('the first thing that a thread is given opens all of the limit to it, since more may follow before the next look', async (t) => {
+  const root = tempDir(t)
+  writeFileSync(join(root, 'k'), 'x')
+  const store = localStore(root)
+  const etag = (await store.head('k'))?.etag ?? ''
+  const crew = crewOf(1)
   t.after(() => crew.close())
   crew.reach(store.url, { root })
   const transfer: Transfer = {

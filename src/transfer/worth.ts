@@ -1,0 +1,38 @@
+import type { Amount } from '../fs/amount.ts'
+
+/** A transfer counts as so many bytes more for each request: what a small one costs is not its bytes. */
+export const REQUEST_WEIGHT = 64 * 1024
+/** What each thread has to do before one more is worth its start. */
+const WORTH = 4 * 1024 * 1024
+/** Bytes that each thread has to move, and bytes a request, before a thread for large ranges is worth its start. */
+const WORTH_LARGE = 32 * 1024 * 1024
+const LARGE_REQUEST = 1024 * 1024
+
+export interface Staff {
+  /** Threads at most. */
+  workers: number
+  /** Of these, so many are started for large ranges only: many small requests keep the main thread's core busy too. */
+  forLarge: number
+}
+
+/** Whether one more thread is worth its start beside `started`, of which the idlest has so much to do. */
+export function isOneMoreWorth(
+  started: number,
+  { weight, requests }: { weight: number; requests: number },
+  { workers, forLarge }: Staff,
+): boolean {
+  if (started >= workers) return false
+  return started < workers - forLarge
+    ? weight >= WORTH
+    : isLarge({ bytes: weight - requests * REQUEST_WEIGHT, requests })
+}
+
+/** Threads that so much work will be worth, at least 1. */
+export function worthOf({ files, bytes }: Amount, { workers, forLarge }: Staff): number {
+  const most = bytes >= 2 * WORTH_LARGE && isLarge({ bytes, requests: files }) ? workers : workers - forLarge
+  return Math.max(1, Math.min(most, Math.floor((bytes + files * REQUEST_WEIGHT) / WORTH)))
+}
+
+function isLarge({ bytes, requests }: { bytes: number; requests: number }): boolean {
+  return bytes >= WORTH_LARGE && bytes >= requests * LARGE_REQUEST
+}
