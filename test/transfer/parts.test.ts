@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openBudget } from '../../src/transfer/budget.ts'
 import { bufferSize, openBuffers } from '../../src/transfer/buffers.ts'
-import { openClimb } from '../../src/transfer/climb.ts'
 import { openPace } from '../../src/transfer/pace.ts'
 import { FAILED, type Gate, openSlots, type Source } from '../../src/transfer/slots.ts'
 
@@ -46,40 +45,6 @@ test('buffers are used again, and what lies idle is within the allowance, or no 
   const other = buffers.take(half + 1)
   assert.notEqual(buffers.take(part), second)
   buffers.lose(other)
-})
-
-test('the limit climbs while goodput grows, comes back when it does not, and stays in its bounds', () => {
-  let now = 0
-  const climb = openClimb('auto', () => now)
-  const window = (bytesPerMs: number) => {
-    now += 500
-    climb.done(bytesPerMs * 500, true)
-  }
-  assert.equal(climb.limit, 32)
-  for (let i = 1; i < 30; i++) window(1000 * 2 ** i)
-  assert.equal(climb.limit, 256)
-  for (let i = 0; i < 20; i++) {
-    now += 2000
-    climb.slowDown()
-  }
-  assert.equal(climb.limit, 4)
-  climb.slowDown()
-  for (let i = 0; i < 10; i++) window(1000)
-  const flat = climb.limit
-  for (let i = 0; i < 30; i++) window(1000)
-  assert.ok(climb.limit <= flat + 2)
-})
-
-test('refusals that come together halve the limit once', () => {
-  const climb = openClimb('auto', () => 5000)
-  for (let i = 0; i < 20; i++) climb.slowDown()
-  assert.equal(climb.limit, 16)
-})
-
-test('a fixed concurrency stays as it was given', () => {
-  const climb = openClimb(7)
-  climb.slowDown()
-  assert.equal(climb.limit, 7)
 })
 
 test('bytes are spread over time at the rate that was asked for, and time that passed idle is not saved up', async () => {
