@@ -2,8 +2,10 @@
 const START = 32
 const LOWEST = 4
 const HIGHEST = 256
-/** ms over which goodput is measured before the next step */
+/** ms over which goodput is measured at the least; slow requests need longer: a new limit shows when as many have ended. */
 const WINDOW_MS = 400
+/** ms without any that ended: whatever comes next is other work. */
+const IDLE_MS = 10_000
 /** A request is worth this many bytes: for small objects it is the count that matters. */
 const REQUEST_BYTES = 64 * 1024
 /**
@@ -19,15 +21,15 @@ const DOWN_WINDOWS = 4
 const STEADY = 1.08
 /** Windows that a warm-up is waited for. */
 const WARM_UP = 5
-/** Windows to rest after a step that was taken back: twice as many each time, up to the second. */
+/** Windows to rest after a step, and after one that was taken back twice as many each time, up to the second. */
 const REST = 2
 const LONG_REST = 64
 
 /** How many requests may be in flight: moves with goodput, halves when the server asks to slow down. */
 export interface Climb {
   readonly limit: number
-  /** So much was done (see workOf); `busy`: others wait for a slot. */
-  done(work: number, busy: boolean): void
+  /** So many requests ended, which did so much (see workOf); `busy`: others wait for a slot. */
+  done(work: number, busy: boolean, requests?: number): void
   slowDown(): void
 }
 
@@ -49,9 +51,8 @@ interface Trial {
 export function openClimb(concurrency: number | 'auto', now: () => number = () => performance.now()): Climb {
   if (concurrency !== 'auto') return { limit: Math.max(1, concurrency), done() {}, slowDown() {} }
   let limit = START
-  let since = now()
-  let work = 0
-  let crowded = false
+  let window = { since: now(), work: 0, requests: 0, crowded: false }
+  let lastAt = window.since
   /** Goodput at this limit, or at the one before the trial; 0: not known. */
   let usual = 0
   let trial: Trial | undefined
@@ -61,23 +62,32 @@ export function openClimb(concurrency: number | 'auto', now: () => number = () =
   let rest = 0
   let nextRest = REST
   let calmUntil = 0
+
+  /** A limit that was being tried has shown nothing. */
   const forget = () => {
+    if (trial !== undefined) limit = trial.from
     usual = 0
     trial = undefined
     sureSteps = 0
+    warming = WARM_UP
+  }
+  const startAnew = () => {
+    forget()
+    upNext = true
+    nextRest = REST
   }
   const tryOne = () => {
+    // The last few up would bring less than can be measured.
+    if (limit >= HIGHEST - (HIGHEST >> 3)) upNext = false
+    else if (limit <= START) upNext = true
     const from = limit
-    // The last few would bring less than can be measured.
-    if (upNext && limit < HIGHEST - (HIGHEST >> 3))
-      limit = Math.min(HIGHEST, limit + Math.max(2, sureSteps > 1 ? limit >> 1 : limit >> 2))
-    else limit = Math.min(limit, Math.max(START, limit - (limit >> 2)))
-    trial = limit === from ? undefined : { from, goodputs: [] }
-    if (trial === undefined) end({ kept: false, upNext: !upNext })
+    if (upNext) limit = Math.min(HIGHEST, limit + Math.max(2, sureSteps > 1 ? limit >> 1 : limit >> 2))
+    else limit = Math.max(START, limit - (limit >> 2))
+    trial = { from, goodputs: [] }
   }
-  const end = (how: { kept: boolean; upNext: boolean }) => {
+  const end = ({ from }: Trial, how: { kept: boolean; upNext: boolean }) => {
     if (!how.kept) {
-      limit = Math.max(LOWEST, trial?.from ?? limit)
+      limit = from
       sureSteps = 0
     }
     trial = undefined
@@ -85,67 +95,70 @@ export function openClimb(concurrency: number | 'auto', now: () => number = () =
     rest = how.kept ? REST : nextRest
     nextRest = how.kept ? REST : Math.min(LONG_REST, nextRest * 2)
   }
-  const judge = (goodput: number) => {
+  const judge = (goodput: number, crowded: boolean) => {
     if (!crowded) {
       // The plan, not the limit, decides the pace: nothing can be learned.
       forget()
-      warming = WARM_UP
     } else if (trial !== undefined) judgeTrial(trial, goodput)
-    else if (rest > 0) {
-      rest--
-      // One window's luck is no measure for the next step.
-      usual = usual === 0 ? goodput : (usual + goodput) / 2
-    } else {
-      const warms = warming > 0 && (usual === 0 || goodput > usual * STEADY)
+    else if (warming > 0 && (usual === 0 || goodput > usual * STEADY)) {
+      warming--
       usual = goodput
-      if (warms) warming--
-      else tryOne()
+    } else {
+      // One window's luck is no measure for the next step.
+      usual = (usual + goodput) / 2
+      if (rest > 0) rest--
+      else if (usual > 0) tryOne()
     }
   }
-  const judgeTrial = ({ from, goodputs }: Trial, goodput: number) => {
+  const judgeTrial = (one: Trial, goodput: number) => {
+    const { from, goodputs } = one
     goodputs.push(goodput)
     /** 1: goodput moved as much as the limit. */
     const share = (now: number) => (now / usual - 1) / (limit / from - 1)
-    const mean = goodputs.reduce((sum, one) => sum + one, 0) / goodputs.length
+    const mean = goodputs.reduce((sum, each) => sum + each, 0) / goodputs.length
     if (limit < from) {
       const cost = share(mean)
-      if (goodputs.length === DOWN_WINDOWS && cost < LITTLE) end({ kept: true, upNext: false })
-      else if (goodputs.length === DOWN_WINDOWS || cost > SURE) end({ kept: false, upNext: true })
+      if (goodputs.length === DOWN_WINDOWS && cost < LITTLE) end(one, { kept: true, upNext: false })
+      else if (goodputs.length === DOWN_WINDOWS || cost > SURE) end(one, { kept: false, upNext: true })
       return
     }
     const brought = share(goodput)
     if (brought >= SURE || (goodputs.length > 1 && brought >= WORTH)) {
       const steps = brought >= SURE ? sureSteps + 1 : 0
-      end({ kept: true, upNext: true })
+      end(one, { kept: true, upNext: true })
       usual = mean
       sureSteps = steps
       rest = 0
       tryOne()
-    } else if (brought < WORTH) end({ kept: false, upNext: false })
+    } else if (brought < WORTH) end(one, { kept: false, upNext: false })
   }
   return {
     get limit() {
       return limit
     },
-    done(part, busy) {
-      work += part
-      crowded ||= busy
-      const elapsed = now() - since
-      if (elapsed < WINDOW_MS) return
-      judge(work / elapsed)
-      since = now()
-      work = 0
-      crowded = false
+    done(work, busy, requests = 1) {
+      const at = now()
+      if (at - lastAt > IDLE_MS) {
+        startAnew()
+        window = { since: at, work: 0, requests: 0, crowded: false }
+      }
+      lastAt = at
+      window.work += work
+      window.requests += requests
+      window.crowded ||= busy
+      const elapsed = at - window.since
+      if (elapsed < WINDOW_MS || window.requests < limit) return
+      judge(window.work / elapsed, window.crowded)
+      window = { since: at, work: 0, requests: 0, crowded: false }
     },
     slowDown() {
       // Requests already on their way were asked at the old rate: their refusals are the same news.
       if (now() < calmUntil) return
       calmUntil = now() + 1000
-      limit = Math.max(LOWEST, limit >> 1)
-      forget()
-      upNext = true
+      const refused = limit
+      startAnew()
+      limit = Math.max(LOWEST, Math.min(limit, refused >> 1))
       rest = REST
-      nextRest = REST
     },
   }
 }

@@ -75,6 +75,7 @@ export function openCrew(options: CrewOptions): Crew {
   let lastTicket = 0
   let turn = 0
   let workSeen = 0
+  let endedSeen = 0
 
   let dividedAt = 0
   const divideNow = () => {
@@ -210,8 +211,10 @@ export function openCrew(options: CrewOptions): Crew {
       const work = sum(SUM.work)
       const crowded = hands.map((hand) => hand.member).filter((member) => member.crowded)
       for (const member of crowded) member.crowded = false
-      climb.done(work - workSeen, crowded.length > 0)
+      const ended = sum(SUM.ended)
+      if (ended > endedSeen) climb.done(work - workSeen, crowded.length > 0, ended - endedSeen)
       workSeen = work
+      endedSeen = ended
       divideNow()
     },
     onStill(hand) {

@@ -33,7 +33,15 @@ export interface Member {
 }
 
 /** Places in `sums`. */
-export const SUM = { bytesIn: 0, bytesOut: 1, retries: 2, slowdowns: 3, work: 4, firstKind: 5 } as const
+export const SUM = {
+  bytesIn: 0,
+  bytesOut: 1,
+  retries: 2,
+  slowdowns: 3,
+  work: 4,
+  ended: 5,
+  firstKind: 6,
+} as const
 /** Kinds of requests that threads make; their counters follow each other in `sums`. */
 export const KINDS = ['GET', 'PART', 'PUT', 'HEAD'] as const
 

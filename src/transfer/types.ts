@@ -167,7 +167,7 @@ export interface EngineStats {
 }
 
 export interface EngineOptions {
-  /** 'auto': starts at 32 and moves between 4 and 256 by goodput and 503s. */
+  /** 'auto': starts at 32 and moves up to 256 by goodput, and down to 4 by 503s. */
   concurrency: number | 'auto'
   /** Threads that move the bytes; 0 (the default): this one. They start when there is work for them. */
   workers?: number | undefined

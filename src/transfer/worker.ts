@@ -78,6 +78,7 @@ function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
       leave: () => shared.leave(member),
       done(part, busy) {
         add(SUM.work, part)
+        add(SUM.ended, 1)
         if (busy) member.crowded = true
       },
     }),
