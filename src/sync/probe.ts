@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { hostname } from 'node:os'
+import { stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { crc32 } from '../checksum/crc32.ts'
 import { isLongshoreError, LongshoreError } from '../errors.ts'
 import { STATE_FOLDER } from '../manifest/checkpoint.ts'
@@ -12,12 +13,29 @@ export type Conditional = 'all' | 'put' | 'none'
 const STALE = 3600 * 1000
 
 /**
- * Begins every key that a probe for this folder uses, on this machine: what a killed one left is told from the probe
- * of a rival that is alive.
+ * Which open uploads are those of probes that were killed: this DIR's at once, anybody's after an hour. DIR is told by
+ * its inode and birth, which it keeps from one container to the next, unlike a host's name, and a rival's is another.
  */
-export function probeKeys(place: LogPlace, { stateDir }: { stateDir: string }): string {
-  const owner = createHash('sha1').update(`${hostname()}\0${stateDir}`).digest('hex').slice(0, 16)
-  return `${place.prefix}${STATE_FOLDER}/probe/${owner}-`
+export async function openDeadProbes(
+  place: LogPlace,
+  options: { stateDir: string },
+): Promise<(upload: { key: string; initiated: number }) => boolean> {
+  const own = await ownKeys(place, options)
+  const before = Date.now() - STALE
+  return ({ key, initiated }) =>
+    key.startsWith(own) || (initiated < before && key.startsWith(probeKeys(place)))
+}
+
+function probeKeys(place: LogPlace): string {
+  return `${place.prefix}${STATE_FOLDER}/probe/`
+}
+
+async function ownKeys(place: LogPlace, { stateDir }: { stateDir: string }): Promise<string> {
+  // DIR may come later than its sidecar; its state folder may be removed and made anew.
+  const found = await stat(dirname(stateDir), { bigint: true }).catch(() => undefined)
+  const dir = found === undefined ? 'none' : `${found.ino}\0${found.birthtimeNs}`
+  const owner = createHash('sha1').update(`${stateDir}\0${dir}`).digest('hex').slice(0, 16)
+  return `${probeKeys(place)}${owner}-`
 }
 
 /**
@@ -31,7 +49,7 @@ export async function probeConditionalWrites(
 ): Promise<Conditional> {
   const { signal } = options
   await removeStale(place, signal)
-  const key = probeKeys(place, options) + randomBytes(8).toString('hex')
+  const key = (await ownKeys(place, options)) + randomBytes(8).toString('hex')
   try {
     if (!(await putHonours(place, key, signal))) {
       if (options.unsafeSingleWriter) return 'none'
@@ -87,7 +105,7 @@ async function completeHonours(place: LogPlace, key: string, signal: AbortSignal
 }
 
 async function removeStale(place: LogPlace, signal: AbortSignal): Promise<void> {
-  const prefix = `${place.prefix}${STATE_FOLDER}/probe/`
+  const prefix = probeKeys(place)
   for await (const page of place.store.listPages({ prefix, signal })) {
     const stale = page.objects.filter((object) => object.modified < Date.now() - STALE).map((o) => o.key)
     if (stale.length > 0) await place.store.remove(stale, { signal })

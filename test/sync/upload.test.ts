@@ -179,10 +179,13 @@ test('the upload of a start probe that was killed is aborted at the next start, 
     await assert.rejects(probeConditionalWrites(memoryPlace(bucket, killed), probe), /killed/)
   }
   assert.equal(bucket.uploads.size, 2)
-  const [, rival] = bucket.uploads.keys()
+  const [, rival = ''] = bucket.uploads.keys()
   const writer = await openWriter(bucket, dir)
   assert.deepEqual(await abortDeadUploads(writer, options), { aborted: 1 })
   assert.deepEqual([...bucket.uploads.keys()], [rival])
+  const open = bucket.uploads.get(rival)
+  if (open) open.initiated = Date.now() - 2 * 3600 * 1000
+  assert.deepEqual(await abortDeadUploads(writer, options), { aborted: 1 }, 'nobody probes for hours')
 })
 
 test('a file that is no longer what was staged is named, and nothing is committed', async (t) => {
