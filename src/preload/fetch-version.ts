@@ -80,6 +80,8 @@ async function fetchBeside(
   const scan = await scanNeed(listed, { selection, older, places, signal })
   if (isNothing(listed, scan, job)) throw nothingSelected(source.url)
   warnUnevenShares(listed, job)
+  const engine = await job.engine()
+  engine.expect(scan.todo)
   const reservation = await promiseSpace(source, listed, { ...job, need: scan.todo }).catch(
     async (error: unknown) => {
       const full = isLongshoreError(error, 'OVER_LIMIT') || isLongshoreError(error, 'NO_SPACE')
@@ -103,7 +105,7 @@ async function fetchBeside(
     for (const stage of version.stages(selection)) {
       const reuse = createReuse(older, scan.kept.files > 0)
       const part = await fetchFiles(stage, {
-        ...{ engine: await job.engine(), store: source.store, prefix: source.prefix, url: source.url },
+        ...{ engine, store: source.store, prefix: source.prefix, url: source.url },
         ...{ ...places, boot, modes: cache.modes, verify: job.verify, progress, signal },
         reuse: reuse.use,
         blocks: (entry) => version.blocks(entry, root),

@@ -9,7 +9,7 @@ import { fetchVersion } from './fetch-version.ts'
 import type { Identified, PreloadJob } from './job.ts'
 import { openSource, type Source } from './source.ts'
 import { reportReady, useReady } from './use-ready.ts'
-import { expectedOf, identify, type Version } from './version.ts'
+import { identify, type Version } from './version.ts'
 
 export interface Preloaded extends FetchTotals {
   url: string
@@ -38,7 +38,6 @@ export async function preloadSource(text: string, job: PreloadJob): Promise<Prel
         return scratch.path
       },
     })
-    early?.expect(expectedOf(version))
     return await bring(source, version, job)
   } catch (error) {
     throw diskError(error, job.cache.root)

@@ -76,12 +76,6 @@ export async function identify(
   return { ...prefixVersion(digest, to, source.url), ...(archived === 0 && { total: { files, bytes } }) }
 }
 
-/** What all of it comes to, about: as far as is known before its files are walked. */
-export function expectedOf({ packed, total }: Version): Amount {
-  const { shards } = packed?.manifest ?? { shards: [] }
-  return total ?? { files: shards.length, bytes: shards.reduce((sum, { size }) => sum + size, 0) }
-}
-
 export function packedVersion(packed: PackedDataset): Version {
   const { digest, manifest, bytes } = packed
   const shards = new Map<string, ShardEntry>(manifest.shards.map((s) => [s.name, s]))

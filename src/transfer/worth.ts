@@ -29,8 +29,9 @@ export function isOneMoreWorth(
 
 /** Threads that so much work will be worth, at least 1. */
 export function worthOf({ files, bytes }: Amount, { workers, forLarge }: Staff): number {
-  const most = bytes >= 2 * WORTH_LARGE && isLarge({ bytes, requests: files }) ? workers : workers - forLarge
-  return Math.max(1, Math.min(most, Math.floor((bytes + files * REQUEST_WEIGHT) / WORTH)))
+  if (isLarge({ bytes, requests: files })) return Math.min(workers, Math.floor(bytes / WORTH_LARGE))
+  const worth = Math.floor((bytes + files * REQUEST_WEIGHT) / WORTH)
+  return Math.max(1, Math.min(workers - forLarge, worth))
 }
 
 function isLarge({ bytes, requests }: { bytes: number; requests: number }): boolean {

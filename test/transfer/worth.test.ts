@@ -8,6 +8,7 @@ const staff = { workers: 4, forLarge: 1 }
 
 test('the last thread is for large ranges only, told from what is expected as from what is there to do', () => {
   assert.equal(worthOf({ files: 4, bytes: 1024 * MIB }, staff), 4)
+  assert.equal(worthOf({ files: 1, bytes: 64 * MIB }, { workers: 16, forLarge: 1 }), 2)
   assert.equal(worthOf({ files: 100_000, bytes: 100_000 * 16 * KIB }, staff), 3)
   const large = { weight: 64 * MIB, requests: 8 }
   const small = { weight: 64 * MIB, requests: 800 }
