@@ -38,8 +38,9 @@ export function openDiskPace(
     },
     now: () => (looking > 0 ? performance.now() - busyMs() : performance.now()),
     took(ms) {
-      const counted = Math.max(0, Math.min(most, ms))
+      const counted = Math.min(most, ms)
       if (looking > 0) {
+        // May be less than nothing: a kernel counts what a thread ran from tick to tick, and only the sum is true.
         blocked += counted
         if (--looking === 0 && blocked > slow * LOOKED_AT) left = rest
         return
