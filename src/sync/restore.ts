@@ -85,7 +85,9 @@ async function bring(
   let checks: Record<string, number> = {}
   if (todo > 0) {
     progress.phase('fetch')
-    progress.expect({ bytes: sizeOf(diff.fetch), objects: diff.fetch.length })
+    const [files, bytes] = [diff.fetch.length, sizeOf(diff.fetch)]
+    progress.expect({ bytes, objects: files })
+    place.engine.expect({ files, bytes })
     const totals = await fetchCheckpoint(diff.fetch, { ...job, place, folder }).catch(
       async (error: unknown) => {
         throw await explain(place, record, { error, signal })

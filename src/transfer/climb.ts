@@ -6,8 +6,6 @@ const HIGHEST = 256
 const WINDOW_MS = 400
 /** ms without any that ended: whatever comes next is other work. */
 const IDLE_MS = 10_000
-/** A request is worth this many bytes: for small objects it is the count that matters. */
-const REQUEST_BYTES = 64 * 1024
 /**
  * Of what a step up can bring at the most (a quarter more requests, a quarter more goodput, where latency is all), so
  * much shows that it did; less than that but more than WORTH has to show again, anything else is taken back.
@@ -28,14 +26,9 @@ const LONG_REST = 64
 /** How many requests may be in flight: moves with goodput, halves when the server asks to slow down. */
 export interface Climb {
   readonly limit: number
-  /** So many requests ended, which did so much (see workOf); `busy`: others wait for a slot. */
+  /** So many requests ended, which did so much (weightOf, in worth.ts); `busy`: others wait for a slot. */
   done(work: number, busy: boolean, requests?: number): void
   slowDown(): void
-}
-
-/** What a request that succeeded with so many bytes counts for; one that failed counts for nothing. */
-export function workOf(bytes: number): number {
-  return bytes + REQUEST_BYTES
 }
 
 /** A limit that is tried: what it was before, and what was done in each window since. */
@@ -51,7 +44,8 @@ interface Trial {
 export function openClimb(concurrency: number | 'auto', now: () => number = () => performance.now()): Climb {
   if (concurrency !== 'auto') return { limit: Math.max(1, concurrency), done() {}, slowDown() {} }
   let limit = START
-  let window = { since: now(), work: 0, requests: 0, crowded: false }
+  const openWindow = (since: number) => ({ since, work: 0, requests: 0, crowded: false })
+  let window = openWindow(now())
   let lastAt = window.since
   /** Goodput at this limit, or at the one before the trial; 0: not known. */
   let usual = 0
@@ -124,10 +118,9 @@ export function openClimb(concurrency: number | 'auto', now: () => number = () =
     }
     const brought = share(goodput)
     if (brought >= SURE || (goodputs.length > 1 && brought >= WORTH)) {
-      const steps = brought >= SURE ? sureSteps + 1 : 0
+      sureSteps = brought >= SURE ? sureSteps + 1 : 0
       end(one, { kept: true, upNext: true })
       usual = mean
-      sureSteps = steps
       rest = 0
       tryOne()
     } else if (brought < WORTH) end(one, { kept: false, upNext: false })
@@ -140,7 +133,7 @@ export function openClimb(concurrency: number | 'auto', now: () => number = () =
       const at = now()
       if (at - lastAt > IDLE_MS) {
         startAnew()
-        window = { since: at, work: 0, requests: 0, crowded: false }
+        window = openWindow(at)
       }
       lastAt = at
       window.work += work
@@ -149,15 +142,15 @@ export function openClimb(concurrency: number | 'auto', now: () => number = () =
       const elapsed = at - window.since
       if (elapsed < WINDOW_MS || window.requests < limit) return
       judge(window.work / elapsed, window.crowded)
-      window = { since: at, work: 0, requests: 0, crowded: false }
+      window = openWindow(at)
     },
     slowDown() {
       // Requests already on their way were asked at the old rate: their refusals are the same news.
       if (now() < calmUntil) return
       calmUntil = now() + 1000
-      const refused = limit
+      const half = limit >> 1
       startAnew()
-      limit = Math.max(LOWEST, Math.min(limit, refused >> 1))
+      limit = Math.max(LOWEST, half)
       rest = REST
     },
   }

@@ -13,7 +13,7 @@ import type { Gate } from './slots.ts'
 import { plainError } from './thread-errors.ts'
 import type { StoreId, Transfer } from './types.ts'
 import { openWatchdog, whyStill } from './watchdog.ts'
-import { isOneMoreWorth, REQUEST_WEIGHT, type Staff, worthOf } from './worth.ts'
+import { isOneMoreWorth, type Staff, weightOf, worthOf } from './worth.ts'
 
 export interface CrewOptions extends Staff {
   file: URL
@@ -236,7 +236,7 @@ export function openCrew(options: CrewOptions): Crew {
     },
     start(transfer, scope, settle) {
       const requests = requestsOf(transfer)
-      const weight = transfer.length + requests * REQUEST_WEIGHT
+      const weight = weightOf(transfer.length, requests)
       const ticket = lastTicket
       lastTicket = (lastTicket + 1) % MOST_TICKETS
       scope.jobs.add(jobOf(scope))

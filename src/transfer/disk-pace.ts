@@ -36,7 +36,7 @@ export function openDiskPace(
     skipped() {
       left--
     },
-    now: () => (looking > 0 ? performance.now() - busyMs() : performance.now()),
+    now: () => performance.now() - (looking > 0 ? busyMs() : 0),
     took(ms) {
       const counted = Math.min(most, ms)
       if (looking > 0) {

@@ -132,7 +132,7 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
   return {
     stats,
     expect(amount) {
-      crew?.boot(amount)
+      if (amount.files > 0) crew?.boot(amount)
     },
     attach(store, { early = false } = {}) {
       if (routes.has(store.url)) return store.url

@@ -1,4 +1,4 @@
-import { workOf } from './climb.ts'
+import { weightOf } from './worth.ts'
 
 /** Told once how many bytes a request moved, or FAILED. */
 export type Finished = (bytes: number) => void
@@ -54,7 +54,8 @@ export function openSlots(gate: Gate): Slots {
   const finished: Finished = (bytes) => {
     active--
     gate.leave()
-    gate.done(bytes === FAILED ? 0 : workOf(bytes), head() !== undefined)
+    // One that failed has done nothing.
+    gate.done(bytes === FAILED ? 0 : weightOf(bytes, 1), head() !== undefined)
     pump()
   }
   const pump = () => {

@@ -26,6 +26,7 @@ import {
   memoryStore,
   type Turn,
 } from '../support/memory-store.ts'
+import { randomFrom } from '../support/random.ts'
 import { makeCheckpoint } from '../support/staged.ts'
 import { tempDir } from '../support/tmp.ts'
 
@@ -62,7 +63,7 @@ for (let first = 1; first <= SEEDS; first += 20) {
 }
 
 async function simulate(seed: number, root: string): Promise<void> {
-  const random = generator(seed)
+  const random = randomFrom(seed * 2_654_435_761)
   const pick = (n: number) => Math.floor(random() * n)
   const bucket = memoryBucket()
   if (random() < 0.3) bucket.ignores.checksums = true
@@ -297,14 +298,4 @@ function describe(error: unknown): string {
   return error instanceof LongshoreError && error.code === 'SUPERSEDED'
     ? error.code
     : String((error as Error).stack)
-}
-
-function generator(seed: number): () => number {
-  let state = seed * 2654435761
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
 }

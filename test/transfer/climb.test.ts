@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openClimb } from '../../src/transfer/climb.ts'
+import { randomFrom } from '../support/random.ts'
 
 interface Model {
   /** s that a request takes when it is alone */
@@ -14,11 +15,7 @@ interface Model {
 /** Requests in flight against a store of its own, as many as the limit says, told of in lumps of 100 ms. */
 function watch({ latency, most, noise }: Model, { seconds, seed }: { seconds: number; seed: number }) {
   let now = 0
-  let state = seed * 7919
-  const random = () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
+  const random = randomFrom(seed)
   const climb = openClimb('auto', () => now * 1000)
   const flying: number[] = []
   let [highest, freeAt, ended, tellAt] = [0, 0, 0, 0]
@@ -76,16 +73,12 @@ test('goodput that grows by itself is not taken for what more requests brought',
 /** Readings of whole windows, each off by up to `noise`, of what a store gives at a limit. */
 function readings(goodputAt: (limit: number, second: number) => number, noise: number, seed: number): number {
   let now = 0
-  let state = seed
+  const random = randomFrom(seed)
   const climb = openClimb('auto', () => now)
   while (now < 600_000) {
     now += 400
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    climb.done(
-      goodputAt(climb.limit, now / 1000) * 400 * (1 + noise * ((2 * state) / 2 ** 32 - 1)),
-      true,
-      1000,
-    )
+    const goodput = goodputAt(climb.limit, now / 1000) * (1 + noise * (2 * random() - 1))
+    climb.done(goodput * 400, true, 1000)
   }
   return climb.limit
 }

@@ -12,14 +12,3 @@ export async function killedAfter(ms: number, args: string[], env: Record<string
   child.kill('SIGKILL')
   return ended
 }
-
-/** A small seeded generator (mulberry32): a failing run can be run again. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
