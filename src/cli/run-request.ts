@@ -5,6 +5,7 @@ import { loadConfig } from './config.ts'
 import { engineOptions } from './engine-options.ts'
 import { errorText, reportError } from './error-report.ts'
 import { GLOBALS, type GlobalValues } from './global-options.ts'
+import { readLane } from './lane.ts'
 import { createLog, type Log } from './log.ts'
 import { DEFINITIONS, type Request } from './program.ts'
 import { createDisplay, type Display } from './progress.ts'
@@ -64,7 +65,7 @@ export async function runRequest(request: Request, argv: readonly string[]): Pro
     const context: CommandContext = {
       signal: signals.signal,
       progress: display,
-      s3: settingsOf(globals),
+      s3: settingsOf(globals, env),
       engine: engineOptions(globals, env, {
         mostWorkers: definition.mostWorkers,
         tell: (told) => display?.debug(told),
@@ -150,7 +151,7 @@ function wantsColor(globals: GlobalValues, env: NodeJS.ProcessEnv): boolean {
   return !no && process.stderr.isTTY === true
 }
 
-function settingsOf(globals: GlobalValues): CommandContext['s3'] {
+function settingsOf(globals: GlobalValues, env: NodeJS.ProcessEnv): CommandContext['s3'] {
   return {
     endpointUrl: globals.endpointUrl,
     region: globals.region,
@@ -166,5 +167,6 @@ function settingsOf(globals: GlobalValues): CommandContext['s3'] {
     pathStyle: globals.pathStyle,
     retries: globals.retries,
     timeoutMs: S3_DEFAULTS.timeoutMs,
+    lane: readLane(env),
   }
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { S3ClientConfig } from '@aws-sdk/client-s3'
 import type { WireHandler } from './handler.ts'
+import { usesPathStyle } from './path-style.ts'
 import { S3Client } from './sdk.ts'
 import type { S3Settings } from './settings.ts'
 
@@ -71,12 +72,6 @@ function limitCredentials(client: S3Client, timeoutMs: number): void {
     configBound: true,
     attributed: true,
   })
-}
-
-export function usesPathStyle(bucket: string, settings: S3Settings): boolean {
-  if (settings.pathStyle !== 'auto') return settings.pathStyle === 'always'
-  // A dot in the name breaks the wildcard certificate of virtual hosts.
-  return settings.endpointUrl !== undefined || bucket.includes('.')
 }
 
 /** Two attempts in a row would hide the first failure from our own retry, which knows more about it. */

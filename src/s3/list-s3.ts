@@ -5,7 +5,6 @@ import { commonInput } from './input.ts'
 import { type ParsedPage, parseListPage } from './list-page.ts'
 import { listParallel } from './list-parallel.ts'
 import type { Sink } from './receive.ts'
-import { ListObjectsV2Command } from './sdk.ts'
 import type { Session } from './send.ts'
 import type { CallOptions, ListedObject, ListOptions, ListPage } from './store.ts'
 
@@ -47,16 +46,7 @@ async function* inTurn(session: Session, options: PageRequest): AsyncGenerator<L
 }
 
 async function fetchPage(session: Session, request: PageRequest): Promise<FetchedPage> {
-  const { prefix, delimiter, startAfter, token, maxKeys, ...call } = request
-  const input = {
-    ...commonInput(session),
-    Prefix: prefix,
-    EncodingType: 'url' as const,
-    ...(delimiter === undefined ? {} : { Delimiter: delimiter }),
-    ...(startAfter === undefined ? {} : { StartAfter: startAfter }),
-    ...(token === undefined ? {} : { ContinuationToken: token }),
-    ...(maxKeys === undefined ? {} : { MaxKeys: maxKeys }),
-  }
+  const { prefix, delimiter: _d, startAfter: _s, token, maxKeys: _m, ...call } = request
   let parsed: ParsedPage | undefined
   const sink: Sink = {
     parse(body) {
@@ -69,10 +59,14 @@ async function fetchPage(session: Session, request: PageRequest): Promise<Fetche
     { ...call, kind: 'LIST', key: prefix },
     async (client, send) => {
       parsed = undefined
-      const answer = await client.send(new ListObjectsV2Command(input), send)
+      const { ListObjectsV2Command } = await import('./sdk.ts')
+      const answer = await client.send(
+        new ListObjectsV2Command({ ...commonInput(session), ...inputOf(request) }),
+        send,
+      )
       return parsed ?? fromAnswer(answer, refuse)
     },
-    sink,
+    { sink, light: { question: { kind: 'list', query: queryOf(request) }, read: () => parsed } },
   )
   // A listing that ends early would be taken for the whole: better no answer.
   if (page.truncated && (page.next === undefined || page.next === token))
@@ -90,6 +84,30 @@ async function fetchPage(session: Session, request: PageRequest): Promise<Fetche
     return folder
   })
   return { objects: page.objects, folders, next: page.truncated ? page.next : undefined }
+}
+
+function inputOf({ prefix, delimiter, startAfter, token, maxKeys }: PageRequest) {
+  return {
+    Prefix: prefix,
+    EncodingType: 'url' as const,
+    ...(delimiter === undefined ? {} : { Delimiter: delimiter }),
+    ...(startAfter === undefined ? {} : { StartAfter: startAfter }),
+    ...(token === undefined ? {} : { ContinuationToken: token }),
+    ...(maxKeys === undefined ? {} : { MaxKeys: maxKeys }),
+  }
+}
+
+/** The same as the request's own words (ListObjectsV2, S3 API reference). */
+function queryOf({ prefix, delimiter, startAfter, token, maxKeys }: PageRequest): Record<string, string> {
+  return {
+    'list-type': '2',
+    'encoding-type': 'url',
+    prefix,
+    ...(delimiter === undefined ? {} : { delimiter }),
+    ...(startAfter === undefined ? {} : { 'start-after': startAfter }),
+    ...(token === undefined ? {} : { 'continuation-token': token }),
+    ...(maxKeys === undefined ? {} : { 'max-keys': String(maxKeys) }),
+  }
 }
 
 /** The same page out of what the SDK's parser made of it. */

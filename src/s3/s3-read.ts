@@ -7,7 +7,7 @@ import { commonInput } from './input.ts'
 import type { Sink } from './receive.ts'
 import { GetObjectCommand, HeadObjectCommand } from './sdk.ts'
 import type { Session } from './send.ts'
-import type { CallOptions, Document, GetRequest, GotBytes, ObjectInfo } from './store.ts'
+import type { CallOptions, GetRequest, GotBytes, ObjectInfo } from './store.ts'
 import { checksumsOf, verifyBytes } from './verify.ts'
 
 export async function headS3(
@@ -53,11 +53,9 @@ export async function headS3(
 async function askWhy(session: Session, key: string, options: CallOptions): Promise<void> {
   const input = { ...commonInput(session), Key: key, Range: 'bytes=0-0' }
   const sink: Sink = { maxBytes: 1 }
-  await session.send(
-    { ...options, kind: 'HEAD', key },
-    (c, s) => c.send(new GetObjectCommand(input), s),
+  await session.send({ ...options, kind: 'HEAD', key }, (c, s) => c.send(new GetObjectCommand(input), s), {
     sink,
-  )
+  })
 }
 
 /** Fills `into`; bytes that fail the server's own checksum are asked for once more, then INTEGRITY. */
@@ -80,41 +78,11 @@ export async function getS3(
   }
   for (let again = false; ; again = true) {
     const call = { ...options, kind: 'GET', key }
-    const got = await session.send(call, (client, send) => sendGet(client, input, send), sink)
+    const got = await session.send(call, (client, send) => sendGet(client, input, send), { sink })
     if (etag !== '' && !got.ETag) throw badAnswer(session, key, 'no ETag: is it what was listed?')
     if (etag !== '' && bareEtag(got.ETag ?? '') !== bareEtag(etag)) throw changed(session, key)
     const check = whole ? verifyBytes(into, checksumsOf(got)) : 'size'
     if (check !== undefined) return { etag: got.ETag ?? '', check }
-    if (again) throw damaged(`${session.url}/${key}`)
-    options.onRetry?.({ reason: 'GET: the checksum does not match', slowDown: false })
-  }
-}
-
-export async function getS3Document(
-  session: Session,
-  key: string,
-  options: CallOptions & { maxBytes: number },
-): Promise<Document | undefined> {
-  const { maxBytes, ...call } = options
-  const input = { ...commonInput(session), Key: key }
-  for (let again = false; ; again = true) {
-    let final: Failure | undefined
-    const onFinal = (failure: Failure) => {
-      final = failure
-    }
-    const sink: Sink = { maxBytes }
-    try {
-      const got = await session.send(
-        { ...call, kind: 'GET', key, onFinal },
-        (client, send) => sendGet(client, input, send),
-        sink,
-      )
-      const bytes = sink.bytes ?? Buffer.alloc(0)
-      if (verifyBytes(bytes, checksumsOf(got)) !== undefined) return { bytes, etag: got.ETag ?? '' }
-    } catch (error) {
-      if (final?.status === 404 && final.code !== 'NoSuchBucket') return undefined
-      throw error
-    }
     if (again) throw damaged(`${session.url}/${key}`)
     options.onRetry?.({ reason: 'GET: the checksum does not match', slowDown: false })
   }

@@ -1,9 +1,5 @@
 import { listS3 } from './list-s3.ts'
-import { listS3Uploads } from './list-uploads.ts'
-import { getS3, getS3Document, headS3 } from './s3-read.ts'
-import { putStreamS3 } from './s3-stream.ts'
-import { abortS3Upload, completeS3Upload, createS3Upload, listS3Parts, putS3Part } from './s3-upload.ts'
-import { putS3, removeS3 } from './s3-write.ts'
+import { getS3Document } from './s3-document.ts'
 import { openSession, type SessionOptions } from './send.ts'
 import type { S3Settings } from './settings.ts'
 import type { ObjectStore } from './store.ts'
@@ -16,24 +12,32 @@ export async function s3Store(
   options: SessionOptions,
 ): Promise<ObjectStore> {
   const session = await openSession(bucket, settings, options)
+  // What needs the SDK is loaded when it is: a preload may never ask for any of it.
+  const [reading, writing] = [() => import('./s3-read.ts'), () => import('./s3-write.ts')]
+  const uploading = () => import('./s3-upload.ts')
   return {
     kind: 's3',
     url: session.url,
     place: placeOf(session.settings.endpointUrl),
     bucket,
     listPages: (list) => listS3(session, list),
-    head: (key, call) => headS3(session, key, call),
-    remove: (keys, call) => removeS3(session, keys, call),
-    getInto: (request, into, call) => getS3(session, request, into, call),
+    head: async (key, call) => (await reading()).headS3(session, key, call),
+    remove: async (keys, call) => (await writing()).removeS3(session, keys, call),
+    getInto: async (request, into, call) => (await reading()).getS3(session, request, into, call),
     getDocument: (key, call) => getS3Document(session, key, call),
-    put: (request, call) => putS3(session, request, call),
-    putStream: (key, body, call) => putStreamS3(session, key, body, call),
-    createUpload: (key, call) => createS3Upload(session, key, call),
-    putPart: (request, call) => putS3Part(session, request, call),
-    completeUpload: (request, call) => completeS3Upload(session, request, call),
-    abortUpload: (key, uploadId, call) => abortS3Upload(session, key, uploadId, call),
-    listParts: (key, uploadId, call) => listS3Parts(session, key, uploadId, call),
-    listUploads: (prefix, call) => listS3Uploads(session, prefix, call),
+    put: async (request, call) => (await writing()).putS3(session, request, call),
+    putStream: async (key, body, call) =>
+      (await import('./s3-stream.ts')).putStreamS3(session, key, body, call),
+    createUpload: async (key, call) => (await uploading()).createS3Upload(session, key, call),
+    putPart: async (request, call) => (await uploading()).putS3Part(session, request, call),
+    completeUpload: async (request, call) => (await uploading()).completeS3Upload(session, request, call),
+    abortUpload: async (key, uploadId, call) =>
+      (await uploading()).abortS3Upload(session, key, uploadId, call),
+    listParts: async (key, uploadId, call) => (await uploading()).listS3Parts(session, key, uploadId, call),
+    async *listUploads(prefix, call) {
+      const { listS3Uploads } = await import('./list-uploads.ts')
+      yield* listS3Uploads(session, prefix, call)
+    },
     wire: () => wireTarget(session),
     close: async () => session.close(),
   }

@@ -36,7 +36,7 @@ export async function putStreamS3(
     signal?.addEventListener('abort', stop, { once: true })
     const { Upload } = await import('@aws-sdk/lib-storage')
     const upload = new Upload({
-      client: clientOf(session, { key, stop: source.stop, options, outlived: outlived.signal }),
+      client: await clientOf(session, { key, stop: source.stop, options, outlived: outlived.signal }),
       params: {
         ...writeInput(session),
         Key: key,
@@ -62,10 +62,10 @@ export async function putStreamS3(
 }
 
 /** lib-storage asks the client it was given for each request: each goes through our own retry. */
-function clientOf(
+async function clientOf(
   session: Session,
   about: { key: string; stop: (reason: unknown) => void; options: CallOptions; outlived: AbortSignal },
-): S3Client {
+): Promise<S3Client> {
   const { key, stop, options, outlived } = about
   const send = async (command: Parameters<S3Client['send']>[0]) => {
     const kind = KINDS[command.constructor.name] ?? 'PUT'
@@ -88,7 +88,7 @@ function clientOf(
       throw error
     }
   }
-  return Object.create(session.client(), { send: { value: send } })
+  return Object.create(await session.client(), { send: { value: send } })
 }
 
 /** A signal that is aborted TAKE_BACK_MS after `signal`. */

@@ -1,11 +1,13 @@
 import type { S3Client } from '@aws-sdk/client-s3'
 import { openAgents } from './agent.ts'
 import { type Call as AttemptCall, newServerState, withAttempts } from './attempts.ts'
-import { type Learned, makeClient } from './client.ts'
+import type { Learned } from './client.ts'
 import { resolveEndpoint } from './endpoint.ts'
 import type { Subject } from './explain.ts'
 import type { Failure } from './failure.ts'
 import { wireHandler } from './handler.ts'
+import { type LightAnswer, openLightLane, type Question } from './light.ts'
+import { type Ordinary, ordinary } from './ordinary.ts'
 import type { Sink } from './receive.ts'
 import type { S3Settings } from './settings.ts'
 
@@ -19,6 +21,12 @@ export interface Call extends AttemptCall {
   key: string
 }
 
+export interface Sending<T> {
+  sink?: Sink | undefined
+  /** The same without the SDK, as long as nothing unusual was met; undefined of `read`: the SDK has to ask. */
+  light?: { question: Question; read: (answer: LightAnswer) => T | undefined } | undefined
+}
+
 /** Everything one bucket's store shares between its calls. */
 export interface Session {
   readonly bucket: string
@@ -29,12 +37,14 @@ export interface Session {
   readonly env: NodeJS.ProcessEnv
   /** As src/s3/agent.ts trusts. */
   readonly ca: readonly string[] | undefined
-  /** The client of this moment: another one takes its place when the bucket's region is learned. */
-  client(): S3Client
+  /** How the bucket is reached, as long as the SDK had not to be asked; then it knows more. */
+  ordinary(): Ordinary | undefined
+  /** The SDK's, made when it is first needed. Another one takes its place when the bucket's region is learned. */
+  client(): Promise<S3Client>
   send<T>(
     call: Call,
     attempt: (client: S3Client, options: SendOptions) => Promise<T>,
-    sink?: Sink,
+    how?: Sending<T>,
   ): Promise<T>
   close(): void
 }
@@ -57,7 +67,19 @@ export async function openSession(
   const handler = wireHandler(agents, { timeoutMs })
   const learned: Learned = { noChecksums: false }
   const common = { bucket, settings, env, handler, learned }
-  let client = await makeClient(common)
+  const plain = settings.lane === 'sdk' ? undefined : ordinary(bucket, settings, env)
+  const light = plain && openLightLane(plain, handler)
+  let made: Promise<S3Client> | undefined
+  const makeClient = async (known: { region?: string | undefined; clockOffset?: number } = {}) => {
+    const sdk = await import('./client.ts')
+    return sdk.makeClient({ ...common, ...known })
+  }
+  const clientNow = (): Promise<S3Client> => {
+    made ??= makeClient()
+    return made
+  }
+  // What is wrong with the configuration is said before anything else is done.
+  if (light === undefined) await clientNow()
   // Credentials can be missing, or the endpoint wrong, only until something has once worked.
   const state = newServerState()
   let lessons = 0
@@ -79,16 +101,15 @@ export async function openSession(
   }
   const take = async (failure: Failure): Promise<boolean> => {
     switch (failure.remedy) {
-      case 'region':
-        if (failure.region === undefined || failure.region === (await client.config.region())) return false
-        client = await makeClient({
-          ...common,
-          region: failure.region,
-          clockOffset: client.config.systemClockOffset,
-        })
+      case 'region': {
+        const { config } = await clientNow()
+        if (failure.region === undefined || failure.region === (await config.region())) return false
+        const other = await makeClient({ region: failure.region, clockOffset: config.systemClockOffset })
+        made = Promise.resolve(other)
         break
+      }
       case 'refresh':
-        if (!(await refreshed(client))) return false
+        if (!(await refreshed(await clientNow()))) return false
         break
       case 'checksums':
         if (learned.noChecksums) return false
@@ -102,7 +123,8 @@ export async function openSession(
     return true
   }
 
-  const send: Session['send'] = async (call, attempt, sink) => {
+  const send: Session['send'] = async (call, attempt, how = {}) => {
+    const { sink, light: asked } = how
     const subject: Subject = { kind: call.kind, url: `s3://${bucket}/${call.key}`, bucket, endpoint }
     const learnedHere = new Set<string>()
     const sendOptions: SendOptions = {}
@@ -123,9 +145,15 @@ export async function openSession(
           return false
         },
       },
-      () => {
+      async () => {
         lessonsThen = lessons
-        return attempt(client, sendOptions)
+        if (light !== undefined && asked !== undefined && made === undefined) {
+          const { abortSignal } = sendOptions
+          const answer = await light.ask(asked.question, { abortSignal, sink: sink ?? {} })
+          const found = answer && asked.read(answer)
+          if (found !== undefined) return found
+        }
+        return attempt(await clientNow(), sendOptions)
       },
     )
     if (learnedHere.has('checksums')) worksWithout = true
@@ -139,7 +167,8 @@ export async function openSession(
     learned,
     env,
     ca: agents.ca,
-    client: () => client,
+    ordinary: () => (made === undefined ? plain : undefined),
+    client: clientNow,
     send,
     close: () => agents.close(),
   }

@@ -18,6 +18,8 @@ export interface S3Settings {
   retries: number
   /** ms without an answer's head, or without a byte of its body, before a request is given up and retried. */
   timeoutMs: number
+  /** 'sdk': nothing is asked without the SDK. Default 'wire' */
+  lane?: 'wire' | 'sdk' | undefined
 }
 
 export const S3_DEFAULTS: S3Settings = {

@@ -74,6 +74,7 @@ export async function withDevServer(
     endpointUrl: server.url,
     region: 'us-east-1',
     ...(tls ? { caBundle: ca } : {}),
+    lane: LANE,
   }
   return {
     server,

@@ -3,7 +3,7 @@ import type { Head } from './head.ts'
 import { HandOver } from './types.ts'
 
 /** Statuses that mean "later": the same request is asked again. */
-const LATER = new Set([408, 429, 500, 502, 503, 504])
+export const LATER = new Set([408, 429, 500, 502, 503, 504])
 
 /** Longest body of a refusal that is read so that the connection can be kept. */
 const MAX_DRAIN_BYTES = 64 * 1024
