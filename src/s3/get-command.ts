@@ -1,4 +1,5 @@
 import type { GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3'
+import { carryOptions } from './carried-options.ts'
 import { GetObjectCommand } from './sdk.ts'
 import type { SendOptions } from './send.ts'
 
@@ -9,8 +10,6 @@ type GetHandler = ReturnType<InstanceType<typeof GetObjectCommand>['resolveMiddl
 const HANDLERS = new WeakMap<S3Client, GetHandler>()
 /** The options of one GET, carried by its input: the handler that is kept knows no options of its own. */
 const OPTIONS = Symbol('options of this GET')
-/** … and from there by its signed request, which is what src/s3/handler.ts sees. */
-const BY_REQUEST = new WeakMap<object, SendOptions>()
 
 /** `client.send(new GetObjectCommand(input), options)`, at the price of many. */
 export async function sendGet(
@@ -24,7 +23,7 @@ export async function sendGet(
     client.middlewareStack.add(
       (next) => (args) => {
         const own: unknown = Reflect.get(args.input, OPTIONS)
-        if (own !== undefined && isObject(args.request)) BY_REQUEST.set(args.request, own as SendOptions)
+        if (own !== undefined && isObject(args.request)) carryOptions(args.request, own as SendOptions)
         return next(args)
       },
       { step: 'deserialize', priority: 'low', name: 'longshoreCarriedOptions', override: true },
@@ -34,11 +33,6 @@ export async function sendGet(
   }
   const { output } = await handler(command)
   return output
-}
-
-/** What the request of a GET was sent with. */
-export function carriedOptions(request: object): SendOptions | undefined {
-  return BY_REQUEST.get(request)
 }
 
 function isObject(value: unknown): value is object {

@@ -3,7 +3,7 @@ import * as https from 'node:https'
 import { Readable } from 'node:stream'
 import type { Agents } from './agent.ts'
 import { markStale } from './attempts.ts'
-import { carriedOptions } from './get-command.ts'
+import { carriedOptions } from './carried-options.ts'
 import { receiveBody, type Sink } from './receive.ts'
 import { TransportError } from './transport-error.ts'
 

@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { BIN, cleanEnv, jsonLines, runCli } from '../support/cli.ts'
+import { withDevServer } from '../support/devserver.ts'
+import { LANE } from '../support/lanes.ts'
 import { tempDir } from '../support/tmp.ts'
 
 const COMMANDS = ['pack', 'preload', 'cat', 'sync', 'restore', 'evict', 'release', 'status', 'demo']
@@ -48,6 +50,21 @@ test('help and version answer without loading the SDK or any other heavy module'
     assert.match(sources, /node_modules\/commander\/.*src\/cli\/main\.ts/s)
     assert.doesNotMatch(sources, /@aws-sdk|@smithy|zod|yaml|pino|fast-glob|cli-progress|@node-rs/)
   }
+})
+
+test('a preload from an endpoint with its keys in the environment loads no SDK', {
+  skip: LANE,
+}, async (t) => {
+  const dev = await withDevServer(t, { undisturbed: 'whatever is odd is the SDK’s to ask' })
+  dev.seed({ 'data/a.txt': 'one', 'data/b.txt': 'two' })
+  const file = join(tempDir(t), 'loaded')
+  // By the modules: the script has it all in one.
+  const args = ['preload', `${dev.root}/data/`, '--cache-dir', tempDir(t), '--quiet', '-v']
+  const { code, stderr } = await runCli(args, { env: { ...dev.env, NODE_OPTIONS: loadedModules(file) } })
+  assert.equal(code, 0, stderr)
+  const sources = bundled(readFileSync(file, 'utf8').split('\n'))
+  assert.match(sources, /src\/s3\/light\.ts/)
+  assert.doesNotMatch(sources, /@aws-sdk|@smithy/)
 })
 
 test('with -v a stack trace names files and lines of the source, not of the build', async () => {
