@@ -21,8 +21,9 @@ export interface LargeFile {
   readonly temp: string
   /** Ranges that an earlier run finished. */
   readonly kept: readonly JournalRange[]
-  /** Ranges that are still to be fetched. */
-  readonly todo: readonly Range[]
+  /** Ranges that are still to be fetched, as things are. */
+  todo(): readonly Range[]
+  /** true: that was the last of it. */
   add(range: JournalRange): boolean
   /** Checks the whole, syncs it and gives it its final name. Returns the check its bytes passed. */
   finish(final: string, options: { mode: number; checkCrc: boolean }): Promise<string>
@@ -68,8 +69,8 @@ export async function openLargeFile(entry: FileEntry, options: LargeFileOptions)
     }
     journal = await startJournal(journalPath, identity, { boot })
   }
-  const todo = [...planRanges(entry.size, options.part, journal.done.values())]
-  let left = todo.length
+  const todo = () => [...planRanges(entry.size, options.part, journal.done.values())]
+  let left = todo().reduce((sum, range) => sum + range.length, 0)
   const discard = async (): Promise<void> => {
     journal.close()
     await dropJournal(journalPath)
@@ -82,7 +83,7 @@ export async function openLargeFile(entry: FileEntry, options: LargeFileOptions)
     todo,
     add(range) {
       journal.add(range)
-      left--
+      left -= range.length
       return left === 0
     },
     async finish(final, { mode, checkCrc }) {

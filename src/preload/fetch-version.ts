@@ -106,7 +106,15 @@ async function fetchBeside(
       const reuse = createReuse(older, scan.kept.files > 0)
       const part = await fetchFiles(stage, {
         ...{ engine, store: source.store, prefix: source.prefix, url: source.url },
-        ...{ ...places, boot, modes: cache.modes, verify: job.verify, progress, signal },
+        ...{
+          ...places,
+          boot,
+          modes: cache.modes,
+          verify: job.verify,
+          streams: job.streams,
+          progress,
+          signal,
+        },
         reuse: reuse.use,
         blocks: (entry) => version.blocks(entry, root),
         onRange: job.onRange,

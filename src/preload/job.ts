@@ -10,6 +10,8 @@ export interface PreloadJob extends SourceContext {
   verify: 'checksum' | 'size' | 'none'
   /** bytes a range of a large object */
   part: number
+  /** The user did not say how large: streams may be cheaper. */
+  streams: boolean
   maxSize?: SpaceLimit | undefined
   minFree?: SpaceLimit | undefined
   makeRoom: boolean

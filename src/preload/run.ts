@@ -77,6 +77,7 @@ export function createRun(options: RunOptions, context: RunContext): PreloadRun 
       selection: { include, exclude, node: shareOf(options.node, context) },
       verify: options.verify,
       part: rangeBytes(context.partSize, context.engine.memory),
+      streams: context.partSize === undefined,
       ...{ maxSize, minFree, makeRoom },
       lease: {
         owner: options.leaseOwner ?? leaseOwner(env),

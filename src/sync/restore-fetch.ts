@@ -46,6 +46,7 @@ export async function fetchCheckpoint(files: readonly CommitDataFile[], job: Fet
     staging,
     journals,
     part: rangeBytes(job.partSize, job.memory),
+    streams: job.partSize === undefined,
     boot: await bootId(),
     modes: { dir: 0o777 & ~umask(), file: 0o600, data: 0o600 },
     verify: 'checksum',

@@ -13,6 +13,8 @@ import type { StoreId, Transfer } from './types.ts'
 export type DataStore = Pick<ObjectStore, 'url' | 'getInto' | 'putPart' | 'put'> & {
   /** Of a bucket: a range of an object, window by window. */
   getThrough?: WireStore['getThrough']
+  /** Of a bucket: a whole object, window by window, by wire; it rejects where that can't be. */
+  getWhole?: WireStore['getThrough']
   /** Of a bucket: the same as getInto, without a promise as long as all goes well. */
   beginGet?: WireStore['beginGet']
 }

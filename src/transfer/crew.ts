@@ -133,7 +133,8 @@ export function openCrew(options: CrewOptions): Crew {
         for (const result of unpackResults(message.results)) {
           const task = hand.tasks.get(result.id)
           if (task === undefined) continue
-          finish(hand, task)
+          const goesOn = result.ok && result.part !== undefined
+          if (!goesOn) finish(hand, task)
           result.id = task.transfer.id
           task.settle(result)
         }

@@ -20,6 +20,9 @@ const DOCUMENT_BYTES = 64 * 1024 * 1024
 /** ms without an answer of the local disk until it is called stuck */
 const STUCK_MS = 60_000
 
+/** With more of them, four files at a time would leave some without work. */
+const FEW_THREADS = 2
+
 /** Beside this file: built, or as it is written. */
 const WORKER_FILE = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
 
@@ -131,6 +134,7 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
 
   return {
     stats,
+    streams: workers > 0 && workers <= FEW_THREADS && bwlimit === undefined,
     expect(amount) {
       if (amount.files > 0) crew?.boot(amount)
     },

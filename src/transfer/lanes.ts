@@ -83,6 +83,13 @@ export function openLanes({ url, wire, sdk, bypassed, after }: LaneOptions): Dat
         (lane) => lane.getThrough(request, window, options),
         (lane) => throughMemory(lane, request, window, options),
       ),
+    async getWhole(request, window, options) {
+      const lane = wire('GET')
+      if (lane === undefined || lane instanceof Promise) throw new HandOver('no wire yet')
+      const got = await lane.getThrough(request, window, options)
+      served.GET++
+      return got
+    },
     putPart: (request, options) =>
       move(
         'PART',

@@ -43,6 +43,8 @@ export interface LocalIo {
    * while the disk is slow: undefined, and writeAt() has to do it.
    */
   openNow(path: string): Promise<OpenedNow> | undefined
+  /** Writes of that kind are slow at the moment. */
+  readonly slow: boolean
   /** A whole file: temporary name, synced if `durable`, renamed. With `sync` a small one is there on return. */
   writeWhole(place: Whole, bytes: Uint8Array): Promise<void>
   /** The same, there on return; false: nothing was done, it is writeWhole's to do. Throws its errors. */
@@ -160,6 +162,9 @@ export function openLocalIo(options: LocalIoOptions): LocalIo {
   }
 
   return {
+    get slow() {
+      return ranges.slow
+    },
     openNow(path) {
       if (options.sync !== true) return undefined
       if (ranges.slow) {

@@ -79,6 +79,7 @@ export function packTransfers(
   for (const { ticket, scope, transfer } of work) {
     const { expectCrcs } = transfer
     numbers.push(ticket, scope.id, transfer.length, transfer.pieces.length, expectCrcs?.length ?? -1)
+    numbers.push(transfer.stream ? 1 : 0)
     if (expectCrcs !== undefined) for (const crc of expectCrcs) numbers.push(crc)
     packPlace(transfer.to)
     for (const piece of transfer.pieces) packPiece(piece)
@@ -124,9 +125,11 @@ export function unpackTransfers({
   return Array.from({ length: count }, () => {
     const [id, scope] = [read.number(), read.number()]
     const [length, pieces, expected] = [read.number(), read.number(), read.number()]
+    const stream = read.number() === 1
     const expectCrcs = expected < 0 ? undefined : Array.from({ length: expected }, () => read.number())
     const to = place()
-    return { scope, transfer: { id, length, to, expectCrcs, pieces: Array.from({ length: pieces }, piece) } }
+    const made = { id, length, to, expectCrcs, pieces: Array.from({ length: pieces }, piece) }
+    return { scope, transfer: stream ? { ...made, stream } : made }
   })
 }
 
@@ -141,7 +144,8 @@ export function packResults(results: readonly TransferResult[]): PackedResults {
       packed.errors.push(plainError(result.error))
       continue
     }
-    const { blockCrcs, checks, etag, body } = result
+    const { blockCrcs, checks, etag, body, part } = result
+    numbers.push(part === undefined ? -1 : part.at)
     numbers.push(result.bytes, result.crc32, blockCrcs.length)
     if (blockCrcs.length > 1) for (const crc of blockCrcs) numbers.push(crc)
     for (const check of CHECKS) numbers.push(checks[check] ?? 0)
@@ -162,6 +166,7 @@ export function unpackResults({ numbers, texts, errors, bodies }: PackedResults)
       const plain = errors[failed++] ?? plainError('lost')
       return { id, ok, error: fromPlain(plain), piece: piece < 0 ? undefined : piece }
     }
+    const at = read.number()
     const [bytes, crc32, blocks] = [read.number(), read.number(), read.number()]
     const blockCrcs =
       blocks > 1 ? Array.from({ length: blocks }, () => read.number()) : [crc32].slice(0, blocks)
@@ -175,6 +180,7 @@ export function unpackResults({ numbers, texts, errors, bodies }: PackedResults)
       ...{ id, ok, bytes, blockCrcs, crc32, checks },
       etag: tagged ? read.text() : undefined,
       body: bodied ? bodies[returned++] : undefined,
+      ...(at < 0 ? {} : { part: { at } }),
     }
   })
 }

@@ -4,6 +4,7 @@ import { bufferSize } from './buffers.ts'
 import type { Settle } from './here.ts'
 import { iteratePlan } from './plan.ts'
 import { followSignal, type Job, openScope, type Scope } from './scope.ts'
+import { WINDOW_BYTES } from './through.ts'
 import type { Plan, RunOptions, Transfer, TransferDone, TransferResult } from './types.ts'
 
 /** Transfers open at once beyond the requests in flight: enough that no slot waits for the plan, or for results. */
@@ -77,6 +78,7 @@ export async function runPlan(mover: Mover, plan: Plan, options: RunOptions): Pr
   const start = (transfer: Transfer, held: number) => {
     running++
     mover.start(transfer, scope, (result) => {
+      if (result.ok && result.part !== undefined) return tell(result)
       running--
       mover.budget.release(held)
       tell(result)
@@ -126,12 +128,13 @@ export async function runPlan(mover: Mover, plan: Plan, options: RunOptions): Pr
   if (failure !== undefined) throw failure.error
 }
 
-function heldBytes(mover: Mover, { length, to }: Transfer): number {
+function heldBytes(mover: Mover, { length, to, stream }: Transfer): number {
+  if (stream) return Math.min(WINDOW_BYTES, mover.budget.limit)
   return (mover.copies && to.kind === 'memory' ? 2 : 1) * bufferSize(length)
 }
 
 function isTooLong(mover: Mover, transfer: Transfer): boolean {
-  return transfer.length > mover.budget.limit
+  return !transfer.stream && transfer.length > mover.budget.limit
 }
 
 function tooLong(mover: Mover, transfer: Transfer): LongshoreError {

@@ -9,7 +9,7 @@ import type { ObjectPiece, Transfer, TransferDone } from './types.ts'
  * bytes that are read, summed and written at a time. A core's own cache holds them (L2: 1 MiB and more): a part that
  * goes by memory first is fetched from there three times, and its pages have to be made.
  */
-const WINDOW_BYTES = 512 * 1024
+export const WINDOW_BYTES = 512 * 1024
 
 /** A transfer whose bytes need no memory of their own: from the socket to the file, window by window. */
 export interface Through {

@@ -15,6 +15,11 @@ export interface Transfer {
   to: Place
   /** CRC-32 of each BLOCK_BYTES block, where known beforehand: a mismatch is fetched once more, then INTEGRITY. */
   expectCrcs?: readonly number[] | undefined
+  /**
+   * A whole object to a 'file' place, as one request that needs no memory of its length. Results come part by part
+   * (TransferDone.part), then one that ends it: `bytes` says how far it came, which may be less than all and nothing.
+   */
+  stream?: boolean | undefined
 }
 
 export type Piece = ObjectPiece | FilePiece | LiteralPiece
@@ -94,6 +99,8 @@ export interface TransferDone {
   exists?: boolean | undefined
   /** A 'memory' place. */
   body?: Uint8Array | undefined
+  /** Of a stream that goes on: these bytes are in place, from there on. */
+  part?: { at: number } | undefined
 }
 
 export interface TransferFailed {
@@ -110,6 +117,8 @@ export interface TransferFailed {
  */
 export interface Engine {
   readonly stats: EngineStats
+  /** Its threads are so few that they are the limit: whole objects, as streams, then cost less than their ranges. */
+  readonly streams: boolean
   /**
    * Makes a store known; its id goes into transfers. Attaching twice gives the same id. `early`: threads are told how
    * it is reached before the first transfer asks.
@@ -120,8 +129,8 @@ export interface Engine {
   /** One transfer; throws its LongshoreError. A length over the budget is refused (USAGE): plan smaller parts. */
   move(transfer: Transfer, options?: { signal?: AbortSignal | undefined }): Promise<TransferDone>
   /**
-   * Many: pulls the plan only as fast as budget and concurrency allow. `onResult` is called once a transfer;
-   * if it throws, or the plan does, everything in flight is aborted and run() rejects with that.
+   * Many: pulls the plan only as fast as budget and concurrency allow. `onResult` is called once a transfer, and
+   * before that once a part of a stream; if it throws, or the plan does, everything in flight is aborted and run() rejects with that.
    */
   run(plan: Plan, options: RunOptions): Promise<void>
   /** A small whole object read or written as a document: manifests, records. Conditional writes go this way. */

@@ -119,7 +119,8 @@ function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
     const known = scopes.get(id) ?? { scope: openScope(id), open: 0 }
     if (known.open++ === 0) scopes.set(id, known)
     startHere(core, transfer, known.scope, (result) => {
-      if (--known.open === 0) scopes.delete(id)
+      const goesOn = result.ok && result.part !== undefined
+      if (!goesOn && --known.open === 0) scopes.delete(id)
       if (scopes.size === 0) {
         clearInterval(beats)
         beats = undefined

@@ -219,6 +219,7 @@ export function memoryEngine(): Engine {
     }
   }
   return {
+    streams: false,
     stats: {
       requests: {},
       retries: 0,

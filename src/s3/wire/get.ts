@@ -33,7 +33,7 @@ export function startGet(
 ): void {
   const { key, offset, etag, versionId, sum = false } = request
   const { length } = place
-  const range = isWhole(request, place) ? undefined : { first: offset, last: offset + length - 1 }
+  const range = isAskedWhole(request, place) ? undefined : { first: offset, last: offset + length - 1 }
   const head = to.signer.get({ key, range, etag, versionId })
   const judge = (answer: Head) => judgeGet(answer, request, place)
   const window = place instanceof Uint8Array ? undefined : place
@@ -45,6 +45,11 @@ export function startGet(
 /** Size 0 goes without a Range: it would be answered 416. */
 export function isWhole(request: GetRequest, { length }: { length: number }): boolean {
   return request.offset === 0 && length === request.size
+}
+
+/** A window's bytes are used up before a checksum could tell: all of an object is asked for as its range then. */
+function isAskedWhole(request: GetRequest, place: { length: number }): boolean {
+  return place instanceof Uint8Array && isWhole(request, place)
 }
 
 /** Which check the bytes pass by the head they came with; undefined: they fail the server's own checksum. */
@@ -68,7 +73,7 @@ function got(etag: string, check: Check, crc: number | undefined): GotBytes {
 /** An answer is not what its status claims only because If-Match was sent with the request. */
 function judgeGet(head: Head, request: GetRequest, into: { length: number }): Error | undefined {
   const { range } = head
-  const whole = isWhole(request, into)
+  const whole = isAskedWhole(request, into)
   if (head.status !== (whole ? 200 : 206)) {
     return head.status === 200 || head.status === 206 ? new HandOver('an unasked range') : unwanted(head)
   }

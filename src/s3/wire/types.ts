@@ -81,7 +81,7 @@ export interface WireStore {
   getInto(request: GetRequest, into: Uint8Array, options?: CallOptions): Promise<GotBytes>
   /** The same, for the many: without a promise as long as all goes well. Never throws. */
   beginGet?(request: GetRequest, into: Uint8Array, call: CallOptions, begun: Begun): void
-  /** A range: a whole object has a checksum, which getInto checks. */
+  /** By a range, of all the object too: the checksum of a whole one is getInto's to check. */
   getThrough(request: GetRequest, window: Window, options?: CallOptions): Promise<GotBytes>
   putPart(request: PartRequest, options?: CallOptions): Promise<UploadedPart>
   /** From the next request on. */
