@@ -33,6 +33,7 @@ export async function preloadSource(text: string, job: PreloadJob): Promise<Prel
       ...job,
       // By now a bucket's region is known, and the threads can be told while the listing comes.
       onAnswer: () => early?.attach(source.store, { early: true }),
+      onFound: (amount) => early?.expect(amount),
       scratch: async () => {
         scratch ??= await openScratch(job.cache)
         return scratch.path

@@ -45,11 +45,16 @@ export interface Version {
 
 /**
  * Looks at a source: with a `longshore.json` it is a packed dataset, else a plain prefix, which is listed whole
- * into a file in `scratch`. `onAnswer`: it has answered a first time. NOT_FOUND when nothing is there.
+ * into a file in `scratch`. `onAnswer`: it has answered a first time. `onFound`: so much is known to be there so far.
+ * NOT_FOUND when nothing is there.
  */
 export async function identify(
   source: Source,
-  context: SourceContext & { scratch: () => Promise<string>; onAnswer?: () => void },
+  context: SourceContext & {
+    scratch: () => Promise<string>
+    onAnswer?: () => void
+    onFound?: (amount: Amount) => void
+  },
 ): Promise<Version> {
   const { signal } = context
   const document = await source.store.getDocument(source.prefix + DATASET_MANIFEST, {
@@ -60,7 +65,12 @@ export async function identify(
   })
   context.onAnswer?.()
   const packed = document && parsePacked(document.bytes, source.url)
-  if (packed) return packedVersion(packed)
+  if (packed) {
+    const { shards } = packed.manifest
+    context.onFound?.({ files: shards.length, bytes: shards.reduce((sum, { size }) => sum + size, 0) })
+    return packedVersion(packed)
+  }
+  const found: Amount = { files: 0, bytes: 0 }
   const dir = await context.scratch()
   const to = join(dir, 'listing')
   const listing = await writeListing(listSource(source, context), {
@@ -69,7 +79,12 @@ export async function identify(
     to,
     dir,
     signal,
-    onObjects: (objects, bytes) => context.progress.done({ objects, bytes }),
+    onObjects(objects, bytes) {
+      found.files += objects
+      found.bytes += bytes
+      context.progress.done({ objects, bytes })
+      context.onFound?.(found)
+    },
   })
   if (listing.objects === 0) throw nothingThere(source)
   const { digest, objects: files, bytes, archived } = listing
