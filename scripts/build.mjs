@@ -51,10 +51,18 @@ const { outputFiles, metafile } = await build({
   sourcesContent: false,
   metafile: true,
 })
-// Once more as a single script: of that, node can keep what it compiled, and of ES modules it can't.
-const script = await build({
+// Once more as scripts: of those, node can keep what it compiled, and of ES modules it can't. The SDK is one of its
+// own, read when it is first needed: it is half of all the code, and most starts never come to it.
+const sdkApart = {
+  name: 'sdk-apart',
+  setup({ onResolve }) {
+    const apart = ({ kind }) => (kind === 'entry-point' ? undefined : { path: './sdk.cjs', external: true })
+    onResolve({ filter: /^\.{1,2}\/sdk\.ts$/ }, apart)
+    onResolve({ filter: /^@aws-sdk\/lib-storage$/ }, apart)
+  },
+}
+const scripts = {
   ...common,
-  entryPoints: { main: 'src/cli/main.ts' },
   outdir: 'dist',
   outExtension: { '.js': '.cjs' },
   format: 'cjs',
@@ -65,13 +73,32 @@ const script = await build({
     js: "(function (exports, require, module, __filename, __dirname) { const importMetaUrl = require('node:url').pathToFileURL(__filename).href;",
   },
   footer: { js: '})' },
+}
+const script = await build({
+  ...scripts,
+  entryPoints: { main: 'src/cli/main.ts' },
+  plugins: [sdkApart],
+})
+const sdk = await build({
+  ...scripts,
+  stdin: {
+    contents: "export * from './src/s3/sdk.ts'\nexport { Upload } from '@aws-sdk/lib-storage'",
+    resolveDir: root,
+    sourcefile: 'sdk.ts',
+    loader: 'ts',
+  },
+  outfile: 'dist/sdk.cjs',
+  outdir: undefined,
+  outExtension: undefined,
 })
 
 // An earlier build's files have other names. They go only now: a build that failed removes nothing.
 await rm(dist, { recursive: true, force: true })
 await mkdir(dist)
 await Promise.all(
-  [...outputFiles, ...script.outputFiles].map(({ path, contents }) => writeFile(path, contents)),
+  [...outputFiles, ...script.outputFiles, ...sdk.outputFiles].map(({ path, contents }) =>
+    writeFile(path, contents),
+  ),
 )
 await writeFile(join(dist, 'THIRD-PARTY-NOTICES.txt'), await notices(Object.keys(metafile.inputs)))
 

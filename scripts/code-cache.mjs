@@ -1,4 +1,4 @@
-// Runs the build's main.cjs through the whole demo and keeps what node compiled for it beside it: bin/longshore.js
+// Runs the build's scripts through the whole demo and keeps what node compiled for them beside them: bin/longshore.js
 // starts from that, where it is run by the same version of node. Called by build.mjs, in a process of its own.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -13,21 +13,33 @@ const { setFlagsFromString } = v8
 setFlagsFromString('--no-flush-bytecode')
 // A start sets its own only after it was read, and node takes it only for the flags it was made with.
 v8.setFlagsFromString = () => {}
-const filename = fileURLToPath(new URL('../dist/main.cjs', import.meta.url))
-const bytes = readFileSync(filename)
-const source = bytes.latin1Slice()
-const script = new vm.Script(source, { filename })
-const module = { exports: {} }
-script.runInThisContext()(module.exports, createRequire(filename), module, filename, dirname(filename))
+const scripts = new Map()
+/** What the build's script of that name exports. */
+const load = (name) => {
+  const known = scripts.get(name)
+  if (known !== undefined) return known.module.exports
+  const filename = fileURLToPath(new URL(`../dist/${name}`, import.meta.url))
+  const bytes = readFileSync(filename)
+  const script = new vm.Script(bytes.latin1Slice(), { filename })
+  const module = { exports: {} }
+  scripts.set(name, { filename, bytes, script, module })
+  const ofNode = createRequire(filename)
+  const require = (id) => (id === './sdk.cjs' ? load('sdk.cjs') : ofNode(id))
+  script.runInThisContext()(module.exports, require, module, filename, dirname(filename))
+  return module.exports
+}
+const { main } = load('main.cjs')
 const write = process.stdout.write.bind(process.stdout)
 process.stdout.write = () => true
-await module.exports.main(['demo', '--files', '40', '--quiet'])
+await main(['demo', '--files', '40', '--quiet'])
 process.stdout.write = write
 if (process.exitCode) throw new Error(`the demo ended with status ${process.exitCode}`)
 setFlagsFromString('--flush-bytecode')
-const cachedData = script.createCachedData()
-const again = new vm.Script(source, { filename, cachedData })
-if (again.cachedDataRejected) throw new Error('node does not take back what it compiled')
-const to = `${filename}.${process.version}-${process.platform}-${process.arch}`
-writeFileSync(`${to}.tmp`, sealCode(cachedData, bytes))
-renameSync(`${to}.tmp`, to)
+for (const { filename, bytes, script } of scripts.values()) {
+  const cachedData = script.createCachedData()
+  const again = new vm.Script(bytes.latin1Slice(), { filename, cachedData })
+  if (again.cachedDataRejected) throw new Error('node does not take back what it compiled')
+  const to = `${filename}.${process.version}-${process.platform}-${process.arch}`
+  writeFileSync(`${to}.tmp`, sealCode(cachedData, bytes))
+  renameSync(`${to}.tmp`, to)
+}

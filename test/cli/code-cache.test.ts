@@ -7,10 +7,13 @@ import { fileURLToPath } from 'node:url'
 import { tempDir } from '../support/tmp.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const ASKING =
+  "(function (exports, require) { exports.main = async () => console.log('from ' + require('./sdk.cjs').name) })"
+const SDK = "(function (exports) { exports.name = 'the SDK' })"
 const SCRIPT = "(function (exports) { exports.main = async () => console.log('from the script') })"
 
 /** A build whose script and modules say which of them runs, and the cache of the script's code as it was sealed. */
-function withBuild(t: TestContext) {
+function withBuild(t: TestContext, text = SCRIPT) {
   const dir = tempDir(t)
   for (const name of ['bin', 'dist']) mkdirSync(join(dir, name))
   copyFileSync(join(ROOT, 'bin/longshore.js'), join(dir, 'bin/longshore.js'))
@@ -28,7 +31,7 @@ function withBuild(t: TestContext) {
     const made = new vm.Script(bytes.toString('latin1'), { filename: ${JSON.stringify(script)} })
     made.runInThisContext()
     writeFileSync(${JSON.stringify(cache)}, sealCode(made.createCachedData(), bytes))`
-  writeFileSync(script, SCRIPT)
+  writeFileSync(script, text)
   execFileSync(process.execPath, ['--input-type=module', '-e', make], { env: {} })
   const run = (...args: string[]) =>
     execFileSync(process.execPath, [join(dir, 'bin/longshore.js'), ...args], {
@@ -66,4 +69,16 @@ test('a cache of code that is cut, damaged or of another script is not used', (t
   writeFileSync(cache, sound)
   writeFileSync(script, SCRIPT.replace('the script', 'elsewhere.'))
   assert.equal(run('status'), 'from the modules')
+})
+
+test('the SDK is read when it is first asked for, with what was compiled of it or without', (t) => {
+  const { script, run } = withBuild(t, ASKING)
+  const sdk = script.replace('main.cjs', 'sdk.cjs')
+  const cache = `${sdk}.${process.version}-${process.platform}-${process.arch}`
+  writeFileSync(sdk, SDK)
+  assert.equal(run('status'), 'from the SDK')
+  for (const bytes of [Buffer.alloc(0), Buffer.alloc(200, 7)]) {
+    writeFileSync(cache, bytes)
+    assert.equal(run('status'), 'from the SDK')
+  }
 })
