@@ -1,68 +1,12 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import vm from 'node:vm'
-import zlib from 'node:zlib'
 
 // A build is bundled: with -v a stack trace names the source's own files and lines.
 const verbose = process.argv.some((word) => word === '-v' || word === '--verbose')
 if (verbose) process.setSourceMapsEnabled(true)
 // Of what only prints, too little is run to be worth reading all of it.
 const brief = process.argv.some((word) => ['-h', '--help', 'help', '-V', '--version'].includes(word))
-let loadedSdk
+const { compiled } = createRequire(import.meta.url)('./compiled.cjs')
 const { main } = (verbose || brief ? undefined : compiled('main.cjs')) ?? (await import('../dist/main.js'))
 
 await main(process.argv.slice(2))
-
-/**
- * The same code as a script, with what this very node once compiled of it: a quarter of a short command's CPU is
- * compiling. undefined: the build was made by another version of node, or without it, or a byte of it is not what it
- * was: V8 does not look, and ends the process in the middle. See scripts/seal-code.mjs for the form. What the script
- * asks for late is compiled anew then: by that time there is no way back.
- */
-function compiled(name, late = false) {
-  const filename = fileURLToPath(new URL(`../dist/${name}`, import.meta.url))
-  let bytes
-  try {
-    bytes = readFileSync(filename)
-  } catch (error) {
-    if (late) throw error
-    return undefined
-  }
-  const cachedData = sound(filename, bytes)
-  if (cachedData === undefined && !late) return undefined
-  // All ASCII: the build escapes what is not.
-  const script = new vm.Script(bytes.latin1Slice(), { filename, cachedData })
-  if (script.cachedDataRejected && !late) return undefined
-  const module = { exports: {} }
-  const ofNode = createRequire(filename)
-  script.runInThisContext()(
-    module.exports,
-    (id) => (id === './sdk.cjs' ? sdk() : ofNode(id)),
-    module,
-    filename,
-    dirname(filename),
-  )
-  return module.exports
-}
-
-function sdk() {
-  loadedSdk ??= compiled('sdk.cjs', true)
-  return loadedSdk
-}
-
-/** What was compiled of a script; undefined: it is not there, or of other bytes. */
-function sound(filename, bytes) {
-  let sealed
-  try {
-    sealed = readFileSync(`${filename}.${process.version}-${process.platform}-${process.arch}`)
-  } catch {
-    return undefined
-  }
-  const cachedData = sealed.subarray(8)
-  if (zlib.crc32 === undefined || sealed.length < 8) return undefined
-  const sums = [zlib.crc32(cachedData), zlib.crc32(bytes)]
-  return sealed.readUInt32LE(0) === sums[0] && sealed.readUInt32LE(4) === sums[1] ? cachedData : undefined
-}

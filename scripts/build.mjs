@@ -76,7 +76,7 @@ const scripts = {
 }
 const script = await build({
   ...scripts,
-  entryPoints: { main: 'src/cli/main.ts' },
+  entryPoints: { main: 'src/cli/main.ts', worker: 'src/transfer/worker.ts' },
   plugins: [sdkApart],
 })
 const sdk = await build({

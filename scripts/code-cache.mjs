@@ -1,12 +1,13 @@
 // Runs the build's scripts through the whole demo and keeps what node compiled for them beside them: bin/longshore.js
 // starts from that, where it is run by the same version of node. Called by build.mjs, in a process of its own.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import v8 from 'node:v8'
 import vm from 'node:vm'
-import { sealCode } from './seal-code.mjs'
+import threads from 'node:worker_threads'
+import { keepCode } from './seal-code.mjs'
 
 // What is not run again would be thrown away after a while, all that runs but once above all.
 const { setFlagsFromString } = v8
@@ -28,6 +29,13 @@ const load = (name) => {
   script.runInThisContext()(module.exports, require, module, filename, dirname(filename))
   return module.exports
 }
+// What a thread runs is compiled in the thread: it keeps it itself, at its end.
+const { Worker } = threads
+threads.Worker = class extends Worker {
+  constructor(_file, options) {
+    super(new URL('./worker-code-cache.mjs', import.meta.url), options)
+  }
+}
 const { main } = load('main.cjs')
 const write = process.stdout.write.bind(process.stdout)
 process.stdout.write = () => true
@@ -39,7 +47,5 @@ for (const { filename, bytes, script } of scripts.values()) {
   const cachedData = script.createCachedData()
   const again = new vm.Script(bytes.latin1Slice(), { filename, cachedData })
   if (again.cachedDataRejected) throw new Error('node does not take back what it compiled')
-  const to = `${filename}.${process.version}-${process.platform}-${process.arch}`
-  writeFileSync(`${to}.tmp`, sealCode(cachedData, bytes))
-  renameSync(`${to}.tmp`, to)
+  keepCode(filename, { cachedData, bytes })
 }

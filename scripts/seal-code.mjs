@@ -1,3 +1,5 @@
+import { renameSync, writeFileSync } from 'node:fs'
+import { threadId } from 'node:worker_threads'
 import { crc32 } from 'node:zlib'
 
 /**
@@ -9,4 +11,15 @@ export function sealCode(cachedData, script) {
   sums.writeUInt32LE(crc32(cachedData), 0)
   sums.writeUInt32LE(crc32(script), 4)
   return Buffer.concat([sums, cachedData])
+}
+
+/** Beside the script, for this version of node. */
+export function codeOf(filename) {
+  return `${filename}.${process.version}-${process.platform}-${process.arch}`
+}
+
+export function keepCode(filename, { cachedData, bytes }) {
+  const to = codeOf(filename)
+  writeFileSync(`${to}.${threadId}.tmp`, sealCode(cachedData, bytes))
+  renameSync(`${to}.${threadId}.tmp`, to)
 }

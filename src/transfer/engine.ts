@@ -23,8 +23,12 @@ const STUCK_MS = 60_000
 /** With more of them, four files at a time would leave some without work. */
 const FEW_THREADS = 2
 
-/** Beside this file: built, or as it is written. */
-const WORKER_FILE = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
+/** Beside this file: as it is written, or built; a build's script has one that starts from compiled code as well. */
+const WORKER_FILES: Record<string, string> = { ts: './worker.ts', cjs: '../bin/worker.cjs' }
+const WORKER_FILE = new URL(
+  WORKER_FILES[import.meta.url.split('.').at(-1) ?? ''] ?? './worker.js',
+  import.meta.url,
+)
 
 /** What tests put in place of the real thing. */
 export interface EngineParts {

@@ -13,13 +13,14 @@ const SDK = "(function (exports) { exports.name = 'the SDK' })"
 const SCRIPT = "(function (exports) { exports.main = async () => console.log('from the script') })"
 
 /** A build whose script and modules say which of them runs, and the cache of the script's code as it was sealed. */
-function withBuild(t: TestContext, text = SCRIPT) {
+function withBuild(t: TestContext, { text = SCRIPT, name = 'main.cjs' } = {}) {
   const dir = tempDir(t)
   for (const name of ['bin', 'dist']) mkdirSync(join(dir, name))
-  copyFileSync(join(ROOT, 'bin/longshore.js'), join(dir, 'bin/longshore.js'))
+  for (const name of ['longshore.js', 'compiled.cjs', 'worker.cjs'])
+    copyFileSync(join(ROOT, 'bin', name), join(dir, 'bin', name))
   writeFileSync(join(dir, 'package.json'), '{"type":"module"}')
   writeFileSync(join(dir, 'dist/main.js'), "export const main = async () => console.log('from the modules')")
-  const script = join(dir, 'dist/main.cjs')
+  const script = join(dir, 'dist', name)
   const cache = `${script}.${process.version}-${process.platform}-${process.arch}`
   // As in a process of its own: this one runs with a loader's flags.
   const seal = join(ROOT, 'scripts/seal-code.mjs')
@@ -38,7 +39,7 @@ function withBuild(t: TestContext, text = SCRIPT) {
       env: {},
       encoding: 'utf8',
     }).trim()
-  return { script, cache, run }
+  return { dir, script, cache, run }
 }
 
 test('a command starts from the script that this node compiled, and one that only prints from the modules', (t) => {
@@ -72,7 +73,7 @@ test('a cache of code that is cut, damaged or of another script is not used', (t
 })
 
 test('the SDK is read when it is first asked for, with what was compiled of it or without', (t) => {
-  const { script, run } = withBuild(t, ASKING)
+  const { script, run } = withBuild(t, { text: ASKING })
   const sdk = script.replace('main.cjs', 'sdk.cjs')
   const cache = `${sdk}.${process.version}-${process.platform}-${process.arch}`
   writeFileSync(sdk, SDK)
@@ -81,4 +82,21 @@ test('the SDK is read when it is first asked for, with what was compiled of it o
     writeFileSync(cache, bytes)
     assert.equal(run('status'), 'from the SDK')
   }
+})
+
+test('a thread starts from its script that this node compiled, or from the modules', (t) => {
+  const from = (where: string) => `require('node:worker_threads').parentPort.postMessage('from the ${where}')`
+  const text = `(function (exports, require) { ${from('script')} })`
+  const { dir, cache } = withBuild(t, { text, name: 'worker.cjs' })
+  const modules =
+    "import { parentPort } from 'node:worker_threads'; parentPort.postMessage('from the modules')"
+  writeFileSync(join(dir, 'dist/worker.js'), modules)
+  const start = () => {
+    // Without the loader's flags that this process has: node would not take the code back.
+    const main = `new (require('node:worker_threads').Worker)(${JSON.stringify(join(dir, 'bin/worker.cjs'))}).on('message', console.log)`
+    return execFileSync(process.execPath, ['-e', main], { env: {}, encoding: 'utf8' }).trim()
+  }
+  assert.equal(start(), 'from the script')
+  writeFileSync(cache, readFileSync(cache).subarray(0, -1))
+  assert.equal(start(), 'from the modules')
 })
