@@ -2,31 +2,37 @@ import { closeSync, fchmodSync, openSync, renameSync, unlinkSync, writeSync } fr
 import { errorCode } from './error-code.ts'
 
 export interface WholePlace {
-  /** On the same filesystem as `path`. What a killed run left under this name is removed. */
-  temp: string
+  /**
+   * On the same filesystem as `path`; undefined: written as `path` itself, in a folder that nobody sees yet. What a
+   * killed run left under the name that is written is removed.
+   */
+  temp?: string | undefined
   path: string
   mode: number
 }
 
 /**
- * A whole small file under a temporary name, then renamed: four calls that return at once cost a third of four
- * promises. `umask`: the bits that open(2) takes from a mode. Throws node's errors, and then `temp` is gone again.
+ * A whole small file under a temporary name, then renamed, or where it is hidden under its own: calls that return at
+ * once cost a third of as many promises. `umask`: the bits that open(2) takes from a mode. Throws node's errors, and
+ * then what it wrote is gone again.
  */
 export function writeWholeSync({ temp, path, mode }: WholePlace, bytes: Uint8Array, umask: number): void {
-  const fd = openNew(temp, mode)
+  const name = temp ?? path
+  const fd = openNew(name, mode)
   try {
     try {
-      writeAllSync(fd, bytes, 0)
+      // Before the bytes: killed at any moment, a file that has its size has its mode too.
       if ((mode & umask) !== 0) fchmodSync(fd, mode)
+      writeAllSync(fd, bytes, 0)
     } catch (error) {
       quietly(() => closeSync(fd))
       throw error
     }
     // Its error counts: a network filesystem may tell only here that it has no room.
     closeSync(fd)
-    renameSync(temp, path)
+    if (temp !== undefined) renameSync(temp, path)
   } catch (error) {
-    quietly(() => unlinkSync(temp))
+    quietly(() => unlinkSync(name))
     throw error
   }
 }
@@ -40,14 +46,15 @@ export function writeAllSync(fd: number, bytes: Uint8Array, offset: number): voi
   }
 }
 
-function openNew(temp: string, mode: number): number {
+/** Never into a file that is there: it may be another version's too, by a hard link. */
+function openNew(name: string, mode: number): number {
   try {
-    return openSync(temp, 'wx', mode)
+    return openSync(name, 'wx', mode)
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error
   }
-  unlinkSync(temp)
-  return openSync(temp, 'wx', mode)
+  unlinkSync(name)
+  return openSync(name, 'wx', mode)
 }
 
 function quietly(undo: () => void): void {

@@ -45,7 +45,7 @@ export interface LocalIo {
   openNow(path: string): Promise<OpenedNow> | undefined
   /** Writes of that kind are slow at the moment. */
   readonly slow: boolean
-  /** A whole file: temporary name, synced if `durable`, renamed. With `sync` a small one is there on return. */
+  /** A whole file: temporary name, if any, synced if `durable`, renamed. With `sync` a small one is there on return. */
   writeWhole(place: Whole, bytes: Uint8Array): Promise<void>
   /** The same, there on return; false: nothing was done, it is writeWhole's to do. Throws its errors. */
   writeWholeNow(place: Whole, bytes: Uint8Array): boolean
@@ -109,21 +109,23 @@ export function openLocalIo(options: LocalIoOptions): LocalIo {
   }
 
   const writeByPool = async ({ temp, path, mode, durable }: Whole, bytes: Uint8Array) => {
-    const fd = await run(temp, () => openNew(temp, mode), closeLate)
+    const name = temp ?? path
+    const fd = await run(name, () => openNew(name, mode), closeLate)
     try {
       try {
-        await writeAll(temp, fd, bytes, 0)
-        if ((mode & umask) !== 0) await run(temp, () => chmodFile(fd, mode))
-        if (durable) await run(temp, () => syncFile(fd))
+        // Before the bytes, as in writeWholeSync().
+        if ((mode & umask) !== 0) await run(name, () => chmodFile(fd, mode))
+        await writeAll(name, fd, bytes, 0)
+        if (durable) await run(name, () => syncFile(fd))
       } catch (error) {
-        void closeQuietly(temp, fd)
+        void closeQuietly(name, fd)
         throw error
       }
       // Its error counts: a network filesystem may tell only here that it has no room.
-      await run(temp, () => closeFile(fd))
-      await run(path, () => renameFile(temp, path))
+      await run(name, () => closeFile(fd))
+      if (temp !== undefined) await run(path, () => renameFile(temp, path))
     } catch (error) {
-      if (!isStuck(error)) await watch.over(temp, unlinkFile(temp)).catch(() => {})
+      if (!isStuck(error)) await watch.over(name, unlinkFile(name)).catch(() => {})
       throw error
     }
   }
@@ -139,7 +141,7 @@ export function openLocalIo(options: LocalIoOptions): LocalIo {
     } catch (error) {
       // Nothing was made yet: the pool waits until there is room.
       if (isCrowded(error)) return false
-      throw localError(error, isRename(error) ? place.path : place.temp)
+      throw localError(error, isRename(error) ? place.path : (place.temp ?? place.path))
     } finally {
       options.onSync?.(undefined)
     }
@@ -216,15 +218,15 @@ function closeLate(fd: number): void {
   fs.close(fd, () => {})
 }
 
-/** A temporary file of that name can only be what a killed run left: nobody else uses the planner's names. */
-async function openNew(temp: string, mode: number): Promise<number> {
+/** A file of that name can only be what a killed run left: nobody else uses the planner's names, or sees its folder. */
+async function openNew(name: string, mode: number): Promise<number> {
   try {
-    return await openFile(temp, 'wx', mode)
+    return await openFile(name, 'wx', mode)
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error
   }
-  await unlinkFile(temp)
-  return openFile(temp, 'wx', mode)
+  await unlinkFile(name)
+  return openFile(name, 'wx', mode)
 }
 
 function isRename(error: unknown): boolean {

@@ -57,8 +57,10 @@ export function packTransfers(
       numbers.push(PLACE.file, to.offset)
       texts.push(to.path)
     } else if (to.kind === 'whole') {
-      numbers.push(PLACE.whole, to.mode, to.durable ? 1 : 0)
-      texts.push(to.temp, to.path)
+      const { temp } = to
+      numbers.push(PLACE.whole, to.mode, to.durable ? 1 : 0, temp === undefined ? 0 : 1)
+      texts.push(to.path)
+      if (temp !== undefined) texts.push(temp)
     } else numbers.push(PLACE.memory)
   }
   const packPiece = (piece: Piece) => {
@@ -105,8 +107,9 @@ export function unpackTransfers({
     }
     if (kind === PLACE.file) return { kind: 'file', offset: read.number(), path: read.text() }
     if (kind === PLACE.memory) return { kind: 'memory' }
-    const [mode, durable] = [read.number(), read.number() === 1]
-    return { kind: 'whole', temp: read.text(), path: read.text(), mode, durable }
+    const [mode, durable, renamed] = [read.number(), read.number() === 1, read.number() === 1]
+    const path = read.text()
+    return { kind: 'whole', temp: renamed ? read.text() : undefined, path, mode, durable }
   }
   const piece = (): Piece => {
     const [kind, at, length] = [read.number(), read.number(), read.number()]

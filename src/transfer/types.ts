@@ -71,8 +71,11 @@ export type Place =
     }
   /** One positional write into an existing temporary file (the planner makes it, syncs it, renames it). */
   | { kind: 'file'; path: string; offset: number }
-  /** A whole small file: written as `temp` (same filesystem), synced if `durable`, then renamed to `path`. Parents exist. */
-  | { kind: 'whole'; temp: string; path: string; mode: number; durable: boolean }
+  /**
+   * A whole small file: written as `temp` (same filesystem), synced if `durable`, then renamed to `path`. Without
+   * `temp` written as `path` itself, in a folder that nobody sees: killed, it is shorter than its length. Parents exist.
+   */
+  | { kind: 'whole'; temp: string | undefined; path: string; mode: number; durable: boolean }
   /** Comes back as `body`. */
   | { kind: 'memory' }
 

@@ -201,7 +201,8 @@ export function memoryEngine(): Engine {
     }
     if (to.kind === 'part')
       return { ...done, etag: (await storeOf(to.store).putPart({ ...to, body, crc32: crc })).etag }
-    const file = await open(to.kind === 'file' ? to.path : to.temp, to.kind === 'file' ? 'r+' : 'w')
+    const name = to.kind === 'whole' ? (to.temp ?? to.path) : to.path
+    const file = await open(name, to.kind === 'file' ? 'r+' : 'w')
     await file.write(body, 0, body.length, to.kind === 'file' ? to.offset : 0)
     await file.close()
     return done

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import fs, {
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -79,6 +80,66 @@ test('a temporary file that a killed run left is replaced, and one that fails le
     await assert.rejects(io.writeWhole(nowhere, small), { code: 'NOT_FOUND', path: nowhere.temp })
     assert.deepEqual(readdirSync(dir).sort(), ['folder', 'x'])
     assert.equal(told.at(-1), undefined)
+  }
+})
+
+test('without a temporary name a file is written as itself, never into what is there, and one that fails leaves none', async (t) => {
+  const umask = process.umask(0o077)
+  t.after(() => process.umask(umask))
+  for (const sync of [true, false]) {
+    const dir = tempDir(t)
+    const io = openLocalIo({ stuckMs: STUCK_MS, sync })
+    const place = { ...placeIn(dir, 'x', { mode: 0o444 }), temp: undefined }
+    const other = join(dir, 'other version')
+    writeFileSync(other, 'what another name of the same file holds')
+    linkSync(other, place.path)
+    await io.writeWhole(place, small)
+    assert.ok(readFileSync(place.path).equals(small))
+    assert.equal(statSync(place.path).mode & 0o777, 0o444)
+    assert.equal(readFileSync(other, 'utf8'), 'what another name of the same file holds')
+    const nowhere = { ...place, path: join(dir, 'none', 'y') }
+    await assert.rejects(io.writeWhole(nowhere, small), { code: 'NOT_FOUND', path: nowhere.path })
+    assert.deepEqual(readdirSync(dir).sort(), ['other version', 'x'])
+  }
+})
+
+test('a file has its mode before it has its size, so that a kill leaves none without', (t) => {
+  const dir = tempDir(t)
+  const umask = process.umask(0o077)
+  t.after(() => process.umask(umask))
+  const place = { ...placeIn(dir, 'x', { mode: 0o444 }), temp: undefined }
+  const modes: number[] = []
+  const write = fs.writeSync
+  t.mock.method(fs, 'writeSync', (...args: Parameters<typeof write>) => {
+    modes.push(statSync(place.path).mode & 0o777)
+    return write(...args)
+  })
+  syncBuiltinESMExports()
+  t.after(() => {
+    t.mock.restoreAll()
+    syncBuiltinESMExports()
+  })
+  assert.ok(openLocalIo({ stuckMs: STUCK_MS, sync: true }).writeWholeNow(place, small))
+  assert.deepEqual(modes, [0o444])
+})
+
+test('a disk that is full in the middle of a file leaves nothing of it, temporary name or not', async (t) => {
+  const full = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })
+  const dir = tempDir(t)
+  t.mock.method(fs, 'writeSync', (fd: number) => {
+    fs.ftruncateSync(fd, 3)
+    throw full
+  })
+  syncBuiltinESMExports()
+  t.after(() => {
+    t.mock.restoreAll()
+    syncBuiltinESMExports()
+  })
+  const io = openLocalIo({ stuckMs: STUCK_MS, sync: true })
+  for (const temp of [undefined, join(dir, 'temp')]) {
+    const place = { ...placeIn(dir, 'x'), temp }
+    await assert.rejects(io.writeWhole(place, small), { code: 'NO_SPACE', path: temp ?? place.path })
+    assert.deepEqual(readdirSync(dir), [])
   }
 })
 

@@ -34,7 +34,8 @@ const place = fc.oneof(
   fc.record({ kind: fc.constant('file' as const), path: text, offset: size }, { noNullPrototype: true }),
   fc.record(
     {
-      ...{ kind: fc.constant('whole' as const), temp: text, path: text },
+      ...{ kind: fc.constant('whole' as const), path: text },
+      temp: fc.option(text, { nil: undefined }),
       ...{ mode: fc.integer({ min: 0, max: 0o777 }), durable: fc.boolean() },
     },
     { noNullPrototype: true },
