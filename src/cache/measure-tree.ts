@@ -11,6 +11,8 @@ export interface MeasureOptions {
    * ('whole': others count theirs as links to this one).
    */
   shared: 'part' | 'whole'
+  /** A folder below it that is counted elsewhere. */
+  without?: string | undefined
   signal?: AbortSignal | undefined
 }
 
@@ -31,6 +33,7 @@ async function add(path: string, sum: Amount, options: MeasureOptions): Promise<
   for await (const entry of dir) {
     options.signal?.throwIfAborted()
     const child = join(path, entry.name)
+    if (child === options.without) continue
     if (entry.isDirectory()) await add(child, sum, options)
     else batch.push(addFile(child, sum, options))
     if (batch.length < BATCH) continue

@@ -55,6 +55,14 @@ export function stagingFolder(cache: Cache, id: string): string {
   return join(cache.state, 'staging', id)
 }
 
+/**
+ * A version's folder while it is made for the first time, in its staging folder: as long as it is here nobody reads
+ * it, and it gets its place in one step, whole.
+ */
+export function treeFolder(cache: Cache, id: string): string {
+  return join(stagingFolder(cache, id), 'tree')
+}
+
 export function stateFile(cache: Cache, folder: StateFolder, id: string): string {
   return join(cache.state, folder, `${id}.json`)
 }

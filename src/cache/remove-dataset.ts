@@ -44,8 +44,9 @@ export async function removeDataset(
     // Only now: made anew by an evict that runs as root, it would be root's.
     await dropReadyFolder(cache, id)
     const folder = folderOf(cache, dataset)
-    await discard(cache, folder, bytes)
-    await discard(cache, stagingFolder(cache, id), 0)
+    const placed = await discard(cache, folder, bytes)
+    // A version that was never whole is in here, all of it.
+    await discard(cache, stagingFolder(cache, id), placed ? 0 : bytes)
     await discard(cache, journalFolder(cache, id), 0)
     await removeEmptyParents(cache, folder)
     // Its leases stay: one that was taken meanwhile belongs to a preload that waits for this lock.
@@ -56,7 +57,8 @@ export async function removeDataset(
     await lock.release()
   }
 
-  async function discard(cache: Cache, path: string, bytes: number): Promise<void> {
+  /** false: it was not there. */
+  async function discard(cache: Cache, path: string, bytes: number): Promise<boolean> {
     let trash: string | undefined
     try {
       trash = await moveToTrash(cache, path, bytes)
@@ -69,6 +71,7 @@ export async function removeDataset(
     }
     if (path === folderOf(cache, dataset)) await handOver(cache, id)
     if (trash !== undefined) await deleteTrash(cache, trash, options)
+    return trash !== undefined
   }
 }
 

@@ -5,7 +5,7 @@ import type { Amount } from '../fs/amount.ts'
 import { type CachedDataset, folderOf, listDatasets } from './datasets.ts'
 import { isDatasetLocked, lockDataset } from './locks.ts'
 import { measureTree } from './measure-tree.ts'
-import { journalFolder, stagingFolder, stateFile } from './paths.ts'
+import { journalFolder, stagingFolder, stateFile, treeFolder } from './paths.ts'
 import { readRecord, writeRecord } from './records.ts'
 import { listReservations } from './reservations.ts'
 import { trashBytes } from './trash.ts'
@@ -22,7 +22,7 @@ const usageSchema = z.strictObject({
   format: z.literal('longshore-usage'),
   version: z.literal(1),
   dataset: z.string().regex(/^[0-9a-f]{16}$/),
-  /** Files of its folder that count here, and their bytes. */
+  /** Files of its folder, wherever that is being made, that count here, and their bytes. */
   files: count,
   bytes: count,
   /** bytes beside its folder: journals, listings, temporary files */
@@ -109,7 +109,8 @@ export async function measureState(
   signal?: AbortSignal | undefined,
 ): Promise<number> {
   const journals = await measureTree(journalFolder(cache, id), { shared: 'whole', signal })
-  const staging = await measureTree(stagingFolder(cache, id), { shared: 'whole', signal })
+  const without = treeFolder(cache, id)
+  const staging = await measureTree(stagingFolder(cache, id), { shared: 'whole', without, signal })
   return journals.bytes + staging.bytes
 }
 
@@ -125,13 +126,14 @@ async function measureDataset(
   try {
     const shared = options.linkedFrom ? 'whole' : 'part'
     const data = await measureTree(folderOf(cache, dataset), { shared, signal: options.signal })
+    const tree = await measureTree(treeFolder(cache, id), { shared, signal: options.signal })
     const state = await measureState(cache, id, options.signal)
     const usage: Usage = {
       format: 'longshore-usage',
       version: 1,
       dataset: id,
-      files: data.files,
-      bytes: data.bytes,
+      files: data.files + tree.files,
+      bytes: data.bytes + tree.bytes,
       state,
       linked: [],
       settled: true,
