@@ -120,18 +120,20 @@ export async function syncFew(
 }
 
 async function syncEach(paths: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-  const above = new Set((await Promise.all(paths.map(foldersAbove))).flat())
-  await allOf([
-    ...paths.map((path) => syncTree(path, signal)),
-    // What may not even be opened was made by somebody else, and before.
-    ...[...above].map((folder) => syncDir(folder).catch(unlessRefused)),
-  ])
+  await allOf([...paths.map((path) => syncTree(path, signal)), syncAbove(paths)])
 }
 
-async function foldersAbove(path: string): Promise<string[]> {
+/** The names of these paths and of the folders above them up to `top` are on the disk, if that is one filesystem. */
+export async function syncAbove(paths: readonly string[], top = '/'): Promise<void> {
+  const above = new Set((await Promise.all(paths.map((path) => foldersAbove(path, top)))).flat())
+  // What may not even be opened was made by somebody else, and before.
+  await allOf([...above].map((folder) => syncDir(folder).catch(unlessRefused)))
+}
+
+async function foldersAbove(path: string, top: string): Promise<string[]> {
   const { dev } = await stat(path)
   const above: string[] = []
-  for (let at = path; at !== dirname(at); ) {
+  for (let at = path; at !== dirname(at) && at !== top; ) {
     at = dirname(at)
     if ((await stat(at)).dev !== dev) break
     above.push(at)

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { chmod, copyFile, rename } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { readDataset, recordDataset } from '../cache/datasets.ts'
 import { deleteTree } from '../cache/delete-tree.ts'
 import { type HeldLease, leaseOwner } from '../cache/leases.ts'
-import { datasetFolder, datasetId, journalFolder, stagingFolder } from '../cache/paths.ts'
+import { datasetFolder, datasetId, journalFolder, stagingFolder, treeFolder } from '../cache/paths.ts'
 import { listReady, withdrawReady, writeReady } from '../cache/ready.ts'
 import { removeRecord } from '../cache/records.ts'
 import { type Reservation, reserve } from '../cache/reserve.ts'
@@ -19,12 +19,13 @@ import { makeFolder } from '../fs/make-folder.ts'
 import type { Identified } from './job.ts'
 import { holdOlder } from './older.ts'
 import { selectShards } from './packed.ts'
+import { publishTree } from './publish-tree.ts'
 import { createReuse } from './reuse.ts'
 import { type Need, nothingSelected, scanNeed, scanVersion } from './scan.ts'
 import { ALL, selectionText } from './select.ts'
 import type { Source } from './source.ts'
 import { sweepWholes } from './sweep-wholes.ts'
-import { clearTrust, distrustOtherBoots, markBoot } from './trust.ts'
+import { clearTrust, distrustOtherBoots, dropTorn, markBoot } from './trust.ts'
 import { hold, keep } from './use-ready.ts'
 import { prefixVersion, type Version } from './version.ts'
 
@@ -67,12 +68,20 @@ async function fetchBeside(
 ): Promise<FetchedVersion> {
   const { cache, identity, signal, progress, selection } = job
   const id = datasetId(identity)
-  const root = datasetFolder(cache, identity)
+  const place = datasetFolder(cache, identity)
+  const tree = treeFolder(cache, id)
   const journals = journalFolder(cache, id)
   const staging = stagingFolder(cache, id)
   const boot = await bootId()
+  // Nobody has it yet: it is made as one tree, out of sight, and gets its place in one step. One that has its place
+  // may be read: there each file comes by itself.
+  const hidden = !existsSync(place)
+  const resumed = hidden && existsSync(tree)
+  const root = hidden ? tree : place
   // Removed by hand: nobody may believe READY once the folder is there again.
-  if (!existsSync(root)) await withdrawReady(cache, id)
+  if (hidden) await withdrawReady(cache, id)
+  // The folder came by another way; what was begun beside it is nobody's any more.
+  else await deleteTree(tree)
   const ready = (await listReady(cache, id)).map((r) => r.selection)
   await distrustOtherBoots(listed, { root, journals, boot, ready, signal })
   const older = beside?.older
@@ -94,7 +103,7 @@ async function fetchBeside(
   )
   let lease: HeldLease | undefined
   try {
-    for (const folder of [journals, staging, root]) await makeFolder(cache, folder)
+    for (const folder of [journals, staging, root, dirname(place)]) await makeFolder(cache, folder)
     await sweepWholes(staging)
     const listing = { to: join(journals, 'listing'), url: source.url, mode: cache.modes.file }
     const version = await keepListing(listed, listing)
@@ -106,15 +115,8 @@ async function fetchBeside(
       const reuse = createReuse(older, scan.kept.files > 0)
       const part = await fetchFiles(stage, {
         ...{ engine, store: source.store, prefix: source.prefix, url: source.url },
-        ...{
-          ...places,
-          boot,
-          modes: cache.modes,
-          verify: job.verify,
-          streams: job.streams,
-          progress,
-          signal,
-        },
+        ...{ ...places, hidden, boot, modes: cache.modes, verify: job.verify, streams: job.streams },
+        ...{ progress, signal },
         reuse: reuse.use,
         blocks: (entry) => version.blocks(entry, root),
         onRange: job.onRange,
@@ -125,14 +127,19 @@ async function fetchBeside(
     await placeManifest(version, { ...job, root, staging, totals })
     progress.phase('verify')
     job.onMoved?.()
+    // Of other selections: this one looked at its own files only.
+    if (resumed && selectionText(selection) !== ALL) await dropTorn(version, tree, signal)
     const few = selectionText(selection) === ALL && scan.all.files <= FEW
     // The listing is with the journals: READY vouches for it too.
     await (few ? syncFew([root, journals], { signal }) : syncFilesystem(root, { signal }))
+    // Nothing is in doubt any more. Later, a power cut would cost a folder that has its place the files in it.
+    await clearTrust(journals)
+    if (hidden) await publishTree(cache, tree, place)
     // Leased before READY: no evict can come between.
     lease = job.lease && (await hold(cache, id, job.lease))
     const { files, bytes } = scan.all
     await writeReady(cache, id, selectionText(selection), { files, bytes, checks: totals.checks })
-    await allOf([keep(cache, id, job.lease), clearTrust(journals), deleteTree(staging)])
+    await allOf([keep(cache, id, job.lease), deleteTree(staging)])
     await reservation.commit({
       added: totals.fetched,
       linked: older && totals.linked.files > 0 ? [{ from: older.id, ...totals.linked }] : [],

@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { datasetFolder, datasetId, journalFolder, stagingFolder } from '../cache/paths.ts'
+import { datasetFolder, datasetId, journalFolder, stagingFolder, treeFolder } from '../cache/paths.ts'
 import { listReady } from '../cache/ready.ts'
 import type { Cache } from '../cache/types.ts'
 import type { PreloadJob } from './job.ts'
@@ -44,8 +45,10 @@ export async function lookAt(
     const id = datasetId(identity)
     const holder = cache ?? { ...NO_CACHE, root: job.root, state: join(job.root, '.longshore') }
     const path = datasetFolder(holder, identity)
+    // What a killed first run left is not at its place yet.
+    const placed = existsSync(path)
     const places = {
-      root: path,
+      root: placed ? path : treeFolder(holder, id),
       staging: stagingFolder(holder, id),
       journals: journalFolder(holder, id),
       part,
@@ -54,7 +57,7 @@ export async function lookAt(
     const scan = await scanVersion(version, { selection, older, places, signal })
     const said = cache ? (await listReady(cache, id)).some((r) => covers(r.selection, selection)) : false
     // Each file was looked for: one that somebody removed by hand is missing, whatever READY says.
-    const ready = said && scan.missing.count === 0
+    const ready = said && placed && scan.missing.count === 0
     return { url: source.url, id, path, kind: version.kind, digest: version.digest, ready, scan }
   } finally {
     await rm(scratch, { recursive: true, force: true })

@@ -49,7 +49,7 @@ export async function markBoot(journals: string, boot: string, mode: number): Pr
   await writeFileDurable(join(journals, MARKER), boot, { mode })
 }
 
-/** Everything is synced and READY says so: nothing is in doubt any more. */
+/** Everything is synced: nothing is in doubt any more, whether READY comes to be said or not. */
 export async function clearTrust(journals: string): Promise<void> {
   await removeDurable(join(journals, MARKER))
 }
@@ -65,6 +65,21 @@ async function distrust(version: Version, options: TrustOptions): Promise<void> 
       if (proven || !hasSize(path, entry.size)) continue
       if (entry.crc32 === undefined ? entry.size > UNSYNCED_BYTES : await hasCrc(path, entry)) continue
       unlinkSync(path)
+    }
+  }
+}
+
+/**
+ * Removes files that a killed run wrote in part, of whatever selection: before a tree that they were hidden in gets
+ * its final name.
+ */
+export async function dropTorn(version: Version, root: string, signal: AbortSignal): Promise<void> {
+  for await (const batch of version.everything()) {
+    for (const { path, size } of batch) {
+      signal.throwIfAborted()
+      const at = join(root, path)
+      const stat = lstatSync(at, { throwIfNoEntry: false })
+      if (stat !== undefined && stat.size !== size) unlinkSync(at)
     }
   }
 }
