@@ -43,6 +43,7 @@ export async function fetchCheckpoint(files: readonly CommitDataFile[], job: Fet
     prefix: place.prefix,
     url: placeUrl(place),
     root,
+    hidden: true,
     staging,
     journals,
     part: rangeBytes(job.partSize, job.memory),

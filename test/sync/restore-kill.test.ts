@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -100,10 +100,13 @@ function partOf(key: string, range: string | undefined): string | undefined {
   return name && `${name}@${/bytes=(\d+)-/.exec(range ?? '')?.[1] ?? 0}`
 }
 
-/** What the kill left: files under their names, and lines in the journal of the large one. */
+/** What the kill left: files of their size, and lines in the journal of the large one. */
 function survivors(to: string): string[] {
   const found = readdirSync(to, { recursive: true, encoding: 'utf8' })
-  const whole = found.flatMap((path) => /\/files\/c1\/part-(\d)$/.exec(path)?.[1] ?? [])
+  const whole = found.flatMap((path) => {
+    const [, name = '', number] = /\/files\/(c1\/part-(\d))$/.exec(path) ?? []
+    return number && statSync(join(to, path)).size === files[name]?.length ? [number] : []
+  })
   const journal = found.find((path) => path.endsWith('.ranges'))
   const lines = journal ? readFileSync(join(to, journal), 'utf8').trimEnd().split('\n').slice(1) : []
   const ranges = lines.map((line) => `0@${/\d+/.exec(line)?.[0]}`)
