@@ -124,7 +124,8 @@ export async function* listParallel(
   }
 
   const foldersIn = ({ last, until }: Range): [from: number, to: number] => {
-    return [firstBeyond(folders, last), until === undefined ? folders.length : firstBeyond(folders, until)]
+    const to = until === undefined ? folders.length : firstBeyond(folders, until)
+    return [firstBeyond(folders, last), folders[to - 1] === until ? to - 1 : to]
   }
   const divide = (range: Range, border: string): void => {
     range.dividing = true

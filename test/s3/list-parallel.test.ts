@@ -151,6 +151,13 @@ for (const [shape, keys] of Object.entries(shapes)) {
   })
 }
 
+test('deep folders: a range is not divided at its own end again', async () => {
+  const keys = numbers(9000, (i) => `p/a${(i / 3000) | 0}/b${pad(((i / 300) | 0) % 10, 2)}/${pad(i)}`)
+  const server = model(keys, { turn: jumble(7), pageSize: 30 })
+  assert.deepEqual((await list(server, { prefix: 'p/', ordered: true })).sort(), keys)
+  assert.ok(server.requests < 1.35 * (keys.length / 30), `${server.requests} requests`)
+})
+
 const key = fc
   .array(
     fc.constantFrom(
