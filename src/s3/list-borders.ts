@@ -12,9 +12,34 @@ export function compareKeys(a: string, b: string): number {
  * Whether two neighbours of a listing are in order: that of bytes, or (`folders`) that of a tree of folders, where
  * everything below `a/` comes before `a-b` (SeaweedFS).
  */
-export function inOrder(before: string, after: string, folders: boolean): boolean {
+function inOrder(before: string, after: string, folders: boolean): boolean {
   if (before < after || compareKeys(before, after) < 0) return true
-  return folders && compareKeys(before.replaceAll('/', '\0'), after.replaceAll('/', '\0')) < 0
+  return folders && compareInTree(before, after) < 0
+}
+
+/**
+ * Whether an answer can begin with that key when what is after the border was asked for. In the order that is not the
+ * server's the first key of a listing may well be beyond it, and is what a server begins with that ignores StartAfter.
+ */
+export function isBeyondBorder(key: string, border: string, certain: boolean): boolean {
+  return compareKeys(key, border) > 0 && (certain || compareInTree(key, border) > 0)
+}
+
+function compareInTree(a: string, b: string): number {
+  return compareKeys(a.replaceAll('/', '\0'), b.replaceAll('/', '\0'))
+}
+
+export function areInOrder(
+  last: string | undefined,
+  page: readonly { key: string }[],
+  folders: boolean,
+): boolean {
+  let before = last
+  for (const { key } of page) {
+    if (before !== undefined && !inOrder(before, key, folders)) return false
+    before = key
+  }
+  return true
 }
 
 /** StartAfter the very name of a folder means after all that is in it (SeaweedFS): no border may be one. */
@@ -68,6 +93,73 @@ export function guessBorder(about: {
   return undefined
 }
 
+/**
+ * A key so many pages after the last one, where names count or are spread evenly: by how far the letters moved from
+ * the page's first key to its last. A little before that, so that the page before it is the last one of its range, and
+ * hardly anything of it is thrown away. `left`: pages until the end of the range, or of what such letters can count.
+ * It keeps the rules of `guessBorder`. No border: there is too little left. undefined: that can't be told.
+ */
+export function countBorder(
+  about: Parameters<typeof guessBorder>[0] & {
+    /** What was read by now, in pages: names that only count up have their end nobody knows where. */
+    read: number
+  },
+): { border: string | undefined; left: number } | undefined {
+  const { page, until, fixed, certain, read } = about
+  const [first, last] = [page[0]?.key ?? '', page.at(-1)?.key ?? '']
+  const same = shared(first, last)
+  const letters = alphabet(lettersIn(page, same))
+  const isLetter = (at: number): boolean =>
+    letters.includes(first.charAt(at)) && letters.includes(last.charAt(at))
+  let [from, end] = [same, same]
+  while (end - same < DIGITS && isLetter(end)) end++
+  while (from > fixed && end - from < MOST_DIGITS && isLetter(from - 1)) from--
+  const bounded = until?.startsWith(last.slice(0, from)) === true
+  const value = (key: string): number => {
+    let sum = 0
+    for (let at = from; at < end; at++) {
+      const letter = key.charAt(at)
+      sum = sum * letters.length + letters.filter((one) => one < letter).length
+    }
+    return sum
+  }
+  const [now, width] = [value(last), value(last) - value(first) + 1]
+  const whole = letters.length ** (end - from)
+  const left = ((bounded ? Math.min(value(until), whole) : whole) - now) / width
+  if (letters.length < 2 || width < 4 || (!bounded && from > fixed && left < MANY)) return undefined
+  const isCounting = letters.length <= 10
+  const pages = Math.round(bounded || !isCounting ? left / 2 : Math.min(left / 2, 2 * read))
+  const found = { border: undefined, left: Math.min(left, 2 * pages) }
+  if (pages < 2) return found
+  let rest = Math.round(now + pages * width - width / 8) - (certain ? 0 : 1)
+  let digits = ''
+  for (let at = from; at < end; at++) {
+    digits = (letters[rest % letters.length] ?? '') + digits
+    rest = Math.floor(rest / letters.length)
+  }
+  const border = last.slice(0, from) + digits
+  if (certain) return { ...found, border }
+  return border.includes('/', fixed) ? undefined : { ...found, border: border + NO_FOLDER }
+}
+
+/** Pages that a division should leave to a range: the next one is on its way. */
+const MANY = 3
+
+const DECIMAL: readonly string[] = [...'0123456789']
+
+/** All digits, where only digits are in use. */
+function alphabet(letters: readonly string[]): readonly string[] {
+  for (const more of ['', 'abcdef', 'ABCDEF']) {
+    const all = [...DECIMAL, ...more]
+    if (letters.every((one) => all.includes(one))) return all
+  }
+  return letters
+}
+
+/** Letters after the first one that differs in a page that are counted with, and with those before it. */
+const DIGITS = 3
+const MOST_DIGITS = 12
+
 /** Letters that keys of the page have from `from` on, up to a dot or a '/', in order. */
 function lettersIn(page: readonly { key: string }[], from: number): string[] {
   const letters = new Set<string>()
@@ -81,7 +173,7 @@ function lettersIn(page: readonly { key: string }[], from: number): string[] {
   return [...letters].sort()
 }
 
-function shared(a: string, b: string): number {
+export function shared(a: string, b: string): number {
   let at = 0
   while (at < a.length && at < b.length && a.charCodeAt(at) === b.charCodeAt(at)) at++
   return at
