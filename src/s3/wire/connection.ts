@@ -78,7 +78,9 @@ export class Connection {
     exchange.carrier = this
     this.socket.on(dialler.openedBy, () => {
       this.opened = true
-      if (this.phase === 'connecting') this.start(exchange)
+      // Not the parameter: what one of these closures names, all of them keep as long as the socket lives, and this
+      // one's memory with it.
+      if (this.phase === 'connecting' && this.exchange !== undefined) this.start(this.exchange)
     })
     this.socket.on('error', (error) => this.end(error))
     this.socket.on('end', () => {
