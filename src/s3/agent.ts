@@ -105,11 +105,10 @@ function limitConnecting(agent: http.Agent, connected: string, options: AgentOpt
   const create = (...args: unknown[]): unknown => {
     const socket: unknown = dial.apply(agent, args)
     if (!(socket instanceof net.Socket)) return socket
-    const late = Object.assign(new Error(`no connection in ${ms / 1000} s`), {
-      code: 'ETIMEDOUT',
-      syscall: 'connect',
-    })
-    const timer = setTimeout(() => socket.destroy(late), ms)
+    // Made when it is needed: an error's stack keeps whatever called, and a socket keeps the first request's for good.
+    const late = () =>
+      Object.assign(new Error(`no connection in ${ms / 1000} s`), { code: 'ETIMEDOUT', syscall: 'connect' })
+    const timer = setTimeout(() => socket.destroy(late()), ms)
     const clear = () => clearTimeout(timer)
     socket.once(connected, clear)
     socket.once('close', clear)

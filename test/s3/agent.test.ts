@@ -10,6 +10,8 @@ import { test } from 'node:test'
 import tls from 'node:tls'
 import { makeCertificate } from '../../src/devserver/certificate.ts'
 import { openAgents } from '../../src/s3/agent.ts'
+import { wireHandler } from '../../src/s3/handler.ts'
+import { stillHeld } from '../support/forgotten.ts'
 import { tempDir } from '../support/tmp.ts'
 
 test('The authorities of a bundle are parsed once, not again for every new connection', async (t) => {
@@ -50,6 +52,36 @@ test('A server whose certificate is in no bundle is refused', async (t) => {
   const agents = openAgents({ env: {}, caBundle, noVerifySsl: false, timeoutMs: 5000 })
   t.after(() => agents.close())
   await assert.rejects(get(url, agents.routeTo(url).agent), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' })
+})
+
+test('A connection that is kept holds nothing of the request that it was made for', async (t) => {
+  const { cert, key } = makeCertificate()
+  const caBundle = join(tempDir(t), 'ca.pem')
+  writeFileSync(caBundle, cert)
+  const server = https.createServer({ cert, key }, (_, answer) => answer.end('<ok/>')).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => server.close())
+  let connections = 0
+  server.on('secureConnection', () => connections++)
+  const agents = openAgents({ env: {}, caBundle, noVerifySsl: false, timeoutMs: 5000 })
+  const handler = wireHandler(agents, { timeoutMs: 5000 })
+  t.after(() => handler.destroy())
+  const { port } = server.address() as AddressInfo
+  const request = { protocol: 'https:', hostname: '127.0.0.1', port, method: 'GET', path: '/', headers: {} }
+  const call = async (): Promise<WeakRef<object>> => {
+    const page = { bytes: 0 }
+    const parse = (body: Buffer): boolean => {
+      page.bytes = body.length
+      return true
+    }
+    await handler.handle(request, { sink: { parse } })
+    return new WeakRef(page)
+  }
+  const first = await call()
+  // The last answer is the connection's until the next one comes.
+  await call()
+  assert.equal(await stillHeld([first]), 0)
+  assert.equal(connections, 1)
 })
 
 async function get(url: URL, agent: Agent): Promise<void> {

@@ -7,6 +7,7 @@ import { makeCertificate } from '../../../src/devserver/certificate.ts'
 import { openAddresses } from '../../../src/s3/wire/addresses.ts'
 import { openPeers } from '../../../src/s3/wire/peers.ts'
 import { HandOver, type WireStore } from '../../../src/s3/wire/types.ts'
+import { stillHeld } from '../../support/forgotten.ts'
 import { ok, rawServer } from './raw-server.ts'
 
 const get = async (wire: WireStore, key = 'k', call = {}) => {
@@ -28,6 +29,22 @@ test('as many connections as requests at once, and the same ones for the next', 
     assert.equal(server.connections, 8)
   }
 })
+
+for (const tls of [false, true]) {
+  test(`a connection that is kept holds nothing of a request that is over (${tls ? 'https' : 'http'})`, async (t) => {
+    const server = await rawServer(t, { tls, answer: ({ socket }) => void socket.write(ok('abc')) })
+    const wire = server.openWire({ secure: tls })
+    const once = async () => {
+      const into = Buffer.allocUnsafeSlow(3)
+      await wire.getInto({ key: 'k', offset: 0, size: 3, etag: '"e"' }, into)
+      return new WeakRef(into)
+    }
+    const first = await once()
+    assert.equal(await stillHeld([first]), 0)
+    assert.equal(await stillHeld([await once()]), 0)
+    assert.equal(server.connections, 1)
+  })
+}
 
 test('Connection: close is heard: the next request has a connection of its own', async (t) => {
   const server = await rawServer(t, {
