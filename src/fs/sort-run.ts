@@ -11,7 +11,10 @@ export interface SortRun {
   sort(): { first: Buffer; last: Buffer }
   /** The records in order, BATCH_RECORDS at a time. */
   batches(): Iterable<SortRecord[]>
-  /** The same as frames (u32le key length, u32le value length, key, value), about 1 MiB a chunk. */
+  /**
+   * The same as frames (u32le key length, u32le value length, key, value), about 1 MiB a chunk. A chunk's memory is
+   * used again: it is good until the next one is asked for.
+   */
   chunks(): Iterable<Buffer>
   clear(): void
   /** Gives the memory back; nothing can be added afterwards. */
@@ -35,6 +38,7 @@ export function createSortRun(memory: number): SortRun {
   let length = 0
   let used = 0
   let ordered = true
+  let chunk: Buffer | undefined
   /** The key that was added last; undefined: there is none, or strings don't compare as its bytes do. */
   let lastAscii: string | undefined
   const valueAt = (at: number): number => at + FRAME_HEADER + arena.readUInt32LE(at)
@@ -102,19 +106,20 @@ export function createSortRun(memory: number): SortRun {
       }
     },
     *chunks() {
-      let frames: Buffer[] = []
-      let bytes = 0
+      // Copied one by one: a view of each would be ten times its bytes in garbage.
+      chunk ??= Buffer.allocUnsafeSlow(Math.min(memory, CHUNK_BYTES))
+      let filled = 0
       for (let i = 0; i < length; i++) {
         const at = offset(i)
-        const frame = arena.subarray(at, endAt(at))
-        frames.push(frame)
-        bytes += frame.length
-        if (bytes < CHUNK_BYTES) continue
-        yield Buffer.concat(frames)
-        frames = []
-        bytes = 0
+        const end = endAt(at)
+        if (filled > 0 && filled + end - at > chunk.length) {
+          yield chunk.subarray(0, filled)
+          filled = 0
+        }
+        if (end - at > chunk.length) yield arena.subarray(at, end)
+        else filled += arena.copy(chunk, filled, at, end)
       }
-      yield Buffer.concat(frames)
+      yield chunk.subarray(0, filled)
     },
     clear() {
       length = 0
@@ -125,6 +130,7 @@ export function createSortRun(memory: number): SortRun {
     release() {
       arena = Buffer.alloc(0)
       offsets = new Uint32Array(0)
+      chunk = undefined
       length = 0
     },
   }

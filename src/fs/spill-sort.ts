@@ -7,7 +7,7 @@ import { BATCH_RECORDS, createSortRun, FRAME_HEADER, recordOf, type SortRecord }
 export interface SpillSortOptions {
   /** An existing folder for the runs; a folder of its own is made in it, and removed at the end. */
   dir: string
-  /** bytes held in memory before a run is written out. Default 12 MiB. */
+  /** bytes held in memory before a run is written out. Default 8 MiB. */
   memory?: number | undefined
   signal?: AbortSignal | undefined
 }
@@ -27,7 +27,7 @@ export async function* spillSort(
   options: SpillSortOptions,
 ): AsyncGenerator<SortRecord[]> {
   const { signal } = options
-  const run = createSortRun(options.memory ?? 12 * 1024 * 1024)
+  const run = createSortRun(options.memory ?? 8 * 1024 * 1024)
   const spill: Spill = { dir: options.dir, folder: undefined, files: 0 }
   const runs: Run[] = []
   let last: Buffer | undefined

@@ -94,3 +94,14 @@ test('a failing input and an abort both remove the runs', async (t) => {
   }, /stopped/)
   assert.deepEqual(await readdir(dir), [])
 })
+
+test('a record may be larger than what is written at once', async (t) => {
+  const dir = await folder(t)
+  const value = (i: number): string => String(i).repeat(i % 3 === 0 ? 1_600_000 : 300_000)
+  const records = [7, 3, 1, 9, 4, 6, 2, 8, 5].map((i) => record(`key-${i}`, value(i)))
+  const out = await sorted(records, dir, 4 * 1024 * 1024)
+  assert.deepEqual(
+    out.map(({ key, value: found }) => `${key} ${found.length} ${found === value(Number(key.at(-1)))}`),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9].map((i) => `key-${i} ${value(i).length} true`),
+  )
+})
