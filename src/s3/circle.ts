@@ -1,3 +1,5 @@
+import { ownText } from './own-text.ts'
+
 /**
  * True when a token or the first key of a page was seen before: such a listing has no end. Brent's way: the mark it
  * compares with moves on after 1, 2, 4 … pages, so nothing is held but one page's names.
@@ -10,7 +12,7 @@ export function watchCircle(): (token: string | undefined, first: string | undef
     if (token !== undefined && token === mark.token) return true
     if (first !== undefined && first === mark.first) return true
     if (++steps >= reach) {
-      mark = { token, first }
+      mark = { token, first: first === undefined ? undefined : ownText(first) }
       steps = 0
       reach *= 2
     }

@@ -1,3 +1,5 @@
+import { ownText } from './own-text.ts'
+
 /** Order of the keys' UTF-8 bytes, as S3 documents it: `<` compares UTF-16 units, which is another one for emoji. */
 export function compareKeys(a: string, b: string): number {
   const length = Math.min(a.length, b.length)
@@ -53,8 +55,8 @@ const NO_FOLDER = '~~~~'
  * undefined: there is nothing to guess by.
  */
 export function guessBorder(about: {
-  /** The last page of the range: in order, not empty. */
-  page: readonly { key: string }[]
+  /** Keys of the range's last page, the first and the last among them: in order, not empty. */
+  page: readonly string[]
   /** No key of the range is beyond it. */
   until: string | undefined
   /** Length of the prefix that is listed. */
@@ -63,8 +65,8 @@ export function guessBorder(about: {
   certain: boolean
 }): string | undefined {
   const { page, until, fixed, certain } = about
-  const first = page[0]?.key ?? ''
-  const last = page.at(-1)?.key ?? ''
+  const first = page[0] ?? ''
+  const last = page.at(-1) ?? ''
   const same = shared(first, last)
   const letters = lettersIn(page, same)
   const above = (letter: string, below?: string): string[] =>
@@ -106,7 +108,7 @@ export function countBorder(
   },
 ): { border: string | undefined; left: number } | undefined {
   const { page, until, fixed, certain, read } = about
-  const [first, last] = [page[0]?.key ?? '', page.at(-1)?.key ?? '']
+  const [first, last] = [page[0] ?? '', page.at(-1) ?? '']
   const same = shared(first, last)
   const letters = alphabet(lettersIn(page, same))
   const isLetter = (at: number): boolean =>
@@ -160,12 +162,21 @@ function alphabet(letters: readonly string[]): readonly string[] {
 const DIGITS = 3
 const MOST_DIGITS = 12
 
-/** Letters that keys of the page have from `from` on, up to a dot or a '/', in order. */
-function lettersIn(page: readonly { key: string }[], from: number): string[] {
-  const letters = new Set<string>()
+/** Some 64 keys of a page, its first and its last among them: enough to guess by, in memory of their own. */
+export function sampled(page: readonly { key: string }[]): string[] {
+  const keys: string[] = []
   const step = Math.max(1, page.length >> 6)
-  for (let i = 0; i < page.length; i += step) {
-    for (const letter of page[i]?.key.slice(from) ?? '') {
+  for (let i = 0; i < page.length - 1; i += step) keys.push(ownText(page[i]?.key ?? ''))
+  const last = page.at(-1)
+  if (last !== undefined) keys.push(ownText(last.key))
+  return keys
+}
+
+/** Letters that keys of the page have from `from` on, up to a dot or a '/', in order. */
+function lettersIn(page: readonly string[], from: number): string[] {
+  const letters = new Set<string>()
+  for (const key of page) {
+    for (const letter of key.slice(from)) {
       if (letter === '.' || letter === '/') break
       if (letter > '/' && letter <= '~') letters.add(letter)
     }

@@ -1,7 +1,6 @@
 import { compareKeys, countBorder, guessBorder } from './list-borders.ts'
 import type { KnownFolders } from './list-folders.ts'
 import type { Range } from './list-range.ts'
-import type { ListedObject } from './store.ts'
 
 export type Division =
   /** From a border on, by StartAfter. */
@@ -150,8 +149,8 @@ function unexplored(
 const MANY = 20
 
 /** How many sub-folders of `folder` a page of its keys touches. */
-function spanned(page: readonly ListedObject[], folder: string): number {
+function spanned(page: readonly string[], folder: string): number {
   const names = new Set<string>()
-  for (const { key } of page) names.add(key.slice(0, key.indexOf('/', folder.length) + 1))
+  for (const key of page) names.add(key.slice(0, key.indexOf('/', folder.length) + 1))
   return names.size
 }

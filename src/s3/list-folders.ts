@@ -1,5 +1,6 @@
 import { compareKeys } from './list-borders.ts'
 import type { FetchedPage } from './list-s3.ts'
+import { ownText } from './own-text.ts'
 
 /** Folder names kept as places to divide at. */
 const MAX_FOLDERS = 10_000
@@ -23,9 +24,10 @@ export function knownFolders(prefix: string) {
     const entries: string[] = []
     const isFolder = new Set<string>()
     return (page) => {
-      add(page.folders)
-      for (const name of page.folders) isFolder.add(name)
-      entries.push(...page.folders, ...page.objects.map(({ key }) => key))
+      const found = page.folders.map(ownText)
+      add(found)
+      for (const name of found) isFolder.add(name)
+      entries.push(...found, ...page.objects.map(({ key }) => ownText(key)))
       if (page.next !== undefined) return entries.length < MAX_FOLDERS && page.folders.length > 0
       entries.sort(compareKeys)
       for (const [i, name] of entries.entries()) {

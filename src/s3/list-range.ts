@@ -13,8 +13,8 @@ export interface Range {
   folder: string | undefined
   /** Its first key. */
   first: string
-  /** The last page of it. */
-  page: readonly ListedObject[]
+  /** Keys of its last page, some of them: in order, the first and the last among them. */
+  page: readonly string[]
   /** Full pages since it was divided: a range earns each division by what it delivered. */
   pages: number
   /** A request that may divide it is on its way. */

@@ -1,12 +1,13 @@
 import type { LongshoreError } from '../errors.ts'
 import { watchCircle } from './circle.ts'
-import { areInOrder, compareKeys, isBeyondBorder } from './list-borders.ts'
+import { areInOrder, compareKeys, isBeyondBorder, sampled } from './list-borders.ts'
 import { chooseDivision, folderSize, justBefore } from './list-divide.ts'
 import { isBeyond, knownFolders } from './list-folders.ts'
 import { askOrder } from './list-order.ts'
 import { newRange, type Range, watchEnds } from './list-range.ts'
 import type { RequestsOnTheirWay } from './list-requests.ts'
 import type { FetchedPage, PageRequest } from './list-s3.ts'
+import { ownText } from './own-text.ts'
 import type { ListedObject } from './store.ts'
 
 /** The ranges of a listing: each reads itself page by page, and is divided when asked to. */
@@ -90,9 +91,9 @@ export function rangeReader(
     if (page.next !== undefined) full = Math.max(full, page.objects.length)
     range.pages++
     range.keys += own.length
-    if (own.length > 0) range.page = own
-    range.last = own.at(-1)?.key ?? last
-    range.first ||= own[0]?.key ?? ''
+    if (own.length > 0) range.page = sampled(own)
+    range.last = own.length > 0 ? (range.page.at(-1) ?? last) : last
+    range.first ||= range.page[0] ?? ''
     if (own.length < page.objects.length) ranges.delete(range)
     else if (page.next !== undefined) {
       range.token = page.next
@@ -228,14 +229,14 @@ export function rangeReader(
       const pages = [...first.objects, ...second.objects]
       checkOrder(undefined, pages)
       if (second.next === undefined) return
-      const last = pages.at(-1)?.key ?? ''
+      const page = sampled(second.objects.length > 0 ? second.objects : first.objects)
+      const last = page.at(-1) ?? ''
       if (pages.length === 0) giveUp()
-      const page = second.objects.length > 0 ? second.objects : first.objects
       full = Math.max(1, first.objects.length, second.objects.length)
       ends.see(first.objects.at(-1)?.key ?? '', second.objects)
       const whole = newRange({
         ...{ last, page, until: undefined, token: second.next, circle, pages: 2 },
-        ...{ first: pages[0]?.key ?? '', from: '', keys: pages.length, size: full },
+        ...{ first: ownText(pages[0]?.key ?? ''), from: '', keys: pages.length, size: full },
       })
       ranges.add(whole)
       read(whole)

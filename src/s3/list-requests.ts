@@ -10,36 +10,43 @@ export function requestsOnTheirWay(
   fetchPage: (request: PageRequest) => Promise<FetchedPage>,
   base: PageRequest,
 ) {
-  const running = new Map<number, Promise<{ id: number; page?: FetchedPage; error?: unknown }>>()
-  const tasks = new Map<number, { take: TakePage; fail: (error: unknown) => void }>()
-  let ids = 0
+  const running = new Set<Promise<void>>()
+  /** What came and is still to be taken. Not a race of all requests: the slowest would hold what each round brought. */
+  const arrived: (() => ListedObject[])[] = []
+  let wake: (() => void) | undefined
   return {
     count: (): number => running.size,
     /** `fail` may send another one, or throw. */
     send(what: Partial<PageRequest>, take: TakePage, fail: (error: unknown) => void = raise): void {
-      const id = ids++
-      tasks.set(id, { take, fail })
-      running.set(
-        id,
-        fetchPage({ ...base, ...what }).then(
-          (page) => ({ id, page }),
-          (error: unknown) => ({ id, error }),
-        ),
+      const arrive = (use: () => ListedObject[]): void => {
+        arrived.push(() => {
+          running.delete(one)
+          base.signal?.throwIfAborted()
+          return use()
+        })
+        wake?.()
+      }
+      const one = fetchPage({ ...base, ...what }).then(
+        (page) => arrive(() => take(page)),
+        (error: unknown) =>
+          arrive(() => {
+            fail(error)
+            return []
+          }),
       )
+      running.add(one)
     },
     /** The objects that the next answer brings. */
     async next(): Promise<ListedObject[]> {
-      const { id, page, error } = await Promise.race(running.values())
-      running.delete(id)
-      const task = tasks.get(id)
-      tasks.delete(id)
-      base.signal?.throwIfAborted()
-      if (page !== undefined) return task?.take(page) ?? []
-      task?.fail(error)
-      return []
+      if (arrived.length === 0) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+      return arrived.shift()?.() ?? []
     },
     async settle(): Promise<void> {
-      await Promise.all(running.values())
+      await Promise.all(running)
     },
   }
 }

@@ -4,6 +4,7 @@ import { watchCircle } from './circle.ts'
 import { commonInput } from './input.ts'
 import { type ParsedPage, parseListPage } from './list-page.ts'
 import { listParallel } from './list-parallel.ts'
+import { ownText, ownTexts } from './own-text.ts'
 import type { Sink } from './receive.ts'
 import type { Session } from './send.ts'
 import type { CallOptions, ListedObject, ListOptions, ListPage } from './store.ts'
@@ -83,7 +84,9 @@ async function fetchPage(session: Session, request: PageRequest): Promise<Fetche
     if (!folder?.startsWith(prefix)) throw refuse(`the folder ${JSON.stringify(name)}`)
     return folder
   })
-  return { objects: page.objects, folders, next: page.truncated ? page.next : undefined }
+  ownTexts(page.objects)
+  const next = page.truncated && page.next !== undefined ? ownText(page.next) : undefined
+  return { objects: page.objects, folders, next }
 }
 
 function inputOf({ prefix, delimiter, startAfter, token, maxKeys }: PageRequest) {

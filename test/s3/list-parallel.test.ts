@@ -3,6 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { LongshoreError } from '../../src/errors.ts'
 import { listParallel } from '../../src/s3/list-parallel.ts'
+import type { PageRequest } from '../../src/s3/list-s3.ts'
+import { stillHeld } from '../support/forgotten.ts'
 import { answer, hashed, jumble, list, model, numbers, type Order, pad } from './list-model.ts'
 
 const shapes: Record<string, string[]> = {
@@ -206,4 +208,44 @@ test('a server that asks for less gets fewer requests at once', async () => {
   })
   assert.equal((await list(server, { ordered: true })).length, 3000)
   assert.ok(server.peak <= 2, `${server.peak} at once`)
+})
+
+test('a page that was handed on is let go of, however many ranges are being read', async () => {
+  const keys = numbers(4000, (i) => `p/${pad(i >> 5, 3)}/${pad(i)}.jpg`)
+  const pages: WeakRef<object>[] = []
+  let goOn = (): void => {}
+  const pause = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  const server = model(keys, { turn: () => (server.requests > 120 ? pause : Promise.resolve()) })
+  const fetchPage = async (request: PageRequest) => {
+    const page = await answer(server, request)
+    pages.push(new WeakRef(page.objects))
+    return page
+  }
+  const found: number[] = []
+  const all = (async () => {
+    const refuse = (why: string) => new LongshoreError('SERVER', why)
+    for await (const { objects } of listParallel(fetchPage, { prefix: 'p/', ordered: true, refuse }))
+      found.push(objects.length)
+  })()
+  // Until nothing comes any more, and all that came is handed on.
+  for (
+    let [seen, quiet] = [0, 0];
+    seen <= 120 || quiet < 50;
+    quiet = server.requests === seen ? quiet + 1 : 0
+  ) {
+    seen = server.requests
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.ok(server.inFlight > 4, `${server.inFlight} on their way`)
+  // The two that were read before it was divided, and the one that was handed on last.
+  const held = await stillHeld(pages)
+  assert.ok(held <= 3, `${held} of ${pages.length} pages`)
+  goOn()
+  await all
+  assert.equal(
+    found.reduce((sum, count) => sum + count),
+    keys.length,
+  )
 })
