@@ -44,6 +44,11 @@ interface Work extends FillOptions {
 
 /** Shards worked on at once: the end of one (indexes, naming) hides behind the bytes of the next. */
 const OPEN_SHARDS = 3
+/**
+ * Pieces of the parts that are given to the engine at once, beyond three parts: what waits there costs memory by the
+ * piece, not by the byte, and thousands of requests ahead keep every slot busy.
+ */
+const PIECES_AHEAD = 20 * 1024
 /** A shard whose upload vanishes is begun so often. */
 const TRIES = 3
 
@@ -54,7 +59,8 @@ const TRIES = 3
 export async function fillShards(desk: Desk, options: FillOptions): Promise<void> {
   // A failed shard stops the others: what they have is cleared up, what is finished is kept.
   const { signal, abort, unlink } = linkSignal(desk.signal)
-  const gate = createGate(Math.max(2, Math.floor(options.memory / (options.partSize ?? BLOCK_BYTES)) + 2))
+  const most = Math.max(2, Math.floor(options.memory / (options.partSize ?? BLOCK_BYTES)) + 2)
+  const gate = createGate({ most, least: Math.min(3, most), weight: PIECES_AHEAD })
   let [openParts, openUploads] = [0, 0]
   const onLeftOpen = (parts: number): void => {
     openParts += parts

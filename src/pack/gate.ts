@@ -1,36 +1,59 @@
-/** At most `limit` holders at once; the others wait in order. */
+/** Holders up to a number of them, and up to a weight of all of them together. The others wait in order. */
 export interface Gate {
-  enter(signal: AbortSignal): Promise<void>
-  leave(): void
+  enter(weight: number, signal: AbortSignal): Promise<void>
+  /** With the weight that it entered with. */
+  leave(weight: number): void
 }
 
-export function createGate(limit: number): Gate {
-  let free = limit
-  const waiting: (() => void)[] = []
+export interface GateOptions {
+  most: number
+  /** Of them so many enter whatever they weigh. */
+  least: number
+  weight: number
+}
+
+export function createGate({ most, least, weight: heaviest }: GateOptions): Gate {
+  let holders = 0
+  let held = 0
+  const waiting: { weight: number; enter: () => void }[] = []
+  const fits = (weight: number): boolean => holders < least || (holders < most && held + weight <= heaviest)
+  const take = (weight: number): void => {
+    holders++
+    held += weight
+  }
+  const serve = (): void => {
+    for (let next = waiting[0]; next !== undefined && fits(next.weight); next = waiting[0]) {
+      waiting.shift()
+      take(next.weight)
+      next.enter()
+    }
+  }
   return {
-    async enter(signal) {
+    async enter(weight, signal) {
       signal.throwIfAborted()
-      if (free > 0) {
-        free--
-        return
-      }
+      if (waiting.length === 0 && fits(weight)) return take(weight)
       await new Promise<void>((resolve, reject) => {
-        const enter = (): void => {
-          signal.removeEventListener('abort', abort)
-          resolve()
+        const one = {
+          weight,
+          enter: (): void => {
+            signal.removeEventListener('abort', abort)
+            resolve()
+          },
         }
         const abort = (): void => {
-          waiting.splice(waiting.indexOf(enter), 1)
+          waiting.splice(waiting.indexOf(one), 1)
           reject(signal.reason)
+          // A lighter one behind it may fit.
+          serve()
         }
-        waiting.push(enter)
+        waiting.push(one)
         signal.addEventListener('abort', abort, { once: true })
       })
     },
-    leave() {
-      const next = waiting.shift()
-      if (next) next()
-      else free++
+    leave(weight) {
+      holders--
+      held -= weight
+      serve()
     },
   }
 }

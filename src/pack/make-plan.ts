@@ -25,13 +25,11 @@ export interface MakePlanOptions {
   asPlanned?: ReadonlyMap<string, SourceObject> | undefined
   /** Spilled runs, slices and the spooled file list go here. */
   dir: string
-  /** bytes of sort records held in memory; default 12 MiB */
+  /** bytes of sort records held in memory */
   sortMemory?: number | undefined
   progress: Progress
   signal: AbortSignal
 }
-
-const SORT_MEMORY = 12 * 1024 * 1024
 
 /** Lists SRC, sorts, groups and lays it out. Nothing is written but below `dir`. */
 export async function makePlan(options: MakePlanOptions): Promise<{ plan: PlanHead; pages: number }> {
@@ -55,7 +53,7 @@ export async function makePlan(options: MakePlanOptions): Promise<{ plan: PlanHe
     onFinding: (finding) => findings.add(finding),
     onPage: (objects) => progress.done({ objects }),
   })
-  const sorted = spillSort(records, { dir, memory: options.sortMemory ?? SORT_MEMORY, signal })
+  const sorted = spillSort(records, { dir, memory: options.sortMemory, signal })
   const plan = await planShards(sorted, {
     pack,
     canonical: options.canonical,

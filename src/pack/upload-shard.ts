@@ -87,7 +87,7 @@ async function uploadWhole(
   const to = { kind: 'object' as const, store: engine.attach(desk.store), key, absent: true }
   for await (const part of shardParts(samples, options)) {
     const { number: id, length, pieces } = part
-    await options.gate.enter(signal)
+    await options.gate.enter(pieces.length, signal)
     try {
       const got = await engine.move({ id, length, pieces, to: { kind: 'memory' } }, { signal })
       options.onPart(part, got, false)
@@ -97,7 +97,7 @@ async function uploadWhole(
       const done = await engine.move({ id, length, pieces: all, to }, { signal })
       if (done.exists) await checkExisting(desk, key, size, got.crc32)
     } finally {
-      options.gate.leave()
+      options.gate.leave(pieces.length)
     }
   }
 }
@@ -126,7 +126,7 @@ async function moveParts(
       // The first one counts: what follows is only the abort that it causes.
       abort(error)
     } finally {
-      gate.leave()
+      gate.leave(pieces.length)
     }
   }
   try {
@@ -137,7 +137,7 @@ async function moveParts(
         options.onPart(part, kept, true)
         continue
       }
-      await gate.enter(signal)
+      await gate.enter(part.pieces.length, signal)
       const one: Promise<void> = move(part).finally(() => running.delete(one))
       running.add(one)
     }
