@@ -15,8 +15,8 @@ const TRIES = 5
  */
 export async function publishTree(cache: Cache, tree: string, place: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
-    await makeFolder(cache, dirname(place))
     try {
+      await makeFolder(cache, dirname(place))
       await rename(tree, place)
       break
     } catch (error) {

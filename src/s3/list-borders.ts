@@ -15,8 +15,17 @@ export function compareKeys(a: string, b: string): number {
  * everything below `a/` comes before `a-b` (SeaweedFS).
  */
 function inOrder(before: string, after: string, folders: boolean): boolean {
-  if (before < after || compareKeys(before, after) < 0) return true
+  if (before < after && !isAmbiguous(after)) return true
+  if (compareKeys(before, after) < 0) return true
   return folders && compareInTree(before, after) < 0
+}
+
+/** The order of bytes and that of UTF-16 units (Java, .NET) part where two such letters do, and nowhere else. */
+const AMBIGUOUS = /[\ud800-\uffff]/
+
+/** Where an order is to be relied on that nobody has promised, this is no place to divide at. */
+export function isAmbiguous(key: string): boolean {
+  return AMBIGUOUS.test(key)
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { LongshoreError } from '../errors.ts'
 import { watchCircle } from './circle.ts'
-import { areInOrder, compareKeys, isBeyondBorder, sampled } from './list-borders.ts'
+import { areInOrder, compareKeys, isAmbiguous, isBeyondBorder, sampled } from './list-borders.ts'
 import { chooseDivision, folderSize, justBefore } from './list-divide.ts'
 import { isBeyond, knownFolders } from './list-folders.ts'
 import { askOrder } from './list-order.ts'
@@ -26,6 +26,8 @@ export function rangeReader(
   }
   const folders = knownFolders(prefix)
 
+  /** Of a server whose order is not known for certain: what lies on which side of it is no sure thing. */
+  const isUnsure = (key: string): boolean => !ordered && isAmbiguous(key.slice(prefix.length))
   const checkOrder = (last: string | undefined, objects: readonly ListedObject[]): void => {
     if (areInOrder(last, objects, !state.certain)) return
     if (state.divided) throw refuse('its keys come in no order that could be divided')
@@ -37,7 +39,7 @@ export function rangeReader(
       send({ prefix: range.folder ?? prefix, token: range.token }, (page) => takeNext(range, page))
     const isOpen = until !== undefined && (folder === undefined || until.startsWith(folder))
     const end = state.dividing && state.certain && isOpen ? folders.lastFolder(last, until) : undefined
-    if (end === undefined || end === folder) {
+    if (end === undefined || end === folder || isUnsure(last)) {
       byToken()
       return
     }
@@ -111,7 +113,10 @@ export function rangeReader(
     else {
       const { last } = range
       range.folder = undefined
-      send({ startAfter: last }, (page) => takeFrom(range, `${last}\0`, page))
+      // By bytes '0' comes right after '/'.
+      const start = isUnsure(last) ? `${folder.slice(0, -1)}0` : `${last}\0`
+      const startAfter = isUnsure(last) ? justBefore(folder) : last
+      send({ startAfter }, (page) => takeFrom(range, start, page))
     }
   }
 
@@ -204,6 +209,13 @@ export function rangeReader(
     })
     if (division === undefined) return false
     const range = division.range
+    if (
+      division.kind !== 'explore' &&
+      isUnsure(division.kind === 'folder' ? division.folder : division.border)
+    ) {
+      giveUp()
+      return false
+    }
     if (division.kind === 'folder') divideByFolder(range, division.folder)
     else if (division.kind === 'explore') explore(range, division.folder, division.all)
     else divide(range, division.border)

@@ -37,7 +37,7 @@ export interface Session {
   readonly env: NodeJS.ProcessEnv
   /** As src/s3/agent.ts trusts. */
   readonly ca: readonly string[] | undefined
-  /** How the bucket is reached, as long as the SDK had not to be asked; then it knows more. */
+  /** How the bucket is reached, as long as that need not be asked of the SDK. */
   ordinary(): Ordinary | undefined
   /** The SDK's, made when it is first needed. Another one takes its place when the bucket's region is learned. */
   client(): Promise<S3Client>
@@ -69,6 +69,8 @@ export async function openSession(
   const common = { bucket, settings, env, handler, learned }
   const plain = settings.lane === 'sdk' ? undefined : ordinary(bucket, settings, env)
   const light = plain && openLightLane(plain, handler)
+  /** Until region, credentials or clock turn out to be others: then the SDK knows better. */
+  let known = plain
   let made: Promise<S3Client> | undefined
   const makeClient = async (known: { region?: string | undefined; clockOffset?: number } = {}) => {
     const sdk = await import('./client.ts')
@@ -100,6 +102,7 @@ export async function openSession(
     return lesson
   }
   const take = async (failure: Failure): Promise<boolean> => {
+    if (failure.remedy !== 'checksums') known = undefined
     switch (failure.remedy) {
       case 'region': {
         const { config } = await clientNow()
@@ -167,7 +170,7 @@ export async function openSession(
     learned,
     env,
     ca: agents.ca,
-    ordinary: () => (made === undefined ? plain : undefined),
+    ordinary: () => known,
     client: clientNow,
     send,
     close: () => agents.close(),

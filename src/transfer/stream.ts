@@ -71,7 +71,11 @@ export async function carryStream(
     const { key, offset, size, etag, versionId } = piece
     const either = AbortSignal.any([signal, stop.signal])
     try {
-      await get({ key, offset, size, etag, versionId }, { length, memory, take }, callOptions(core, either))
+      await get(
+        { key, offset, size, etag, versionId },
+        { length, memory, take, once: true },
+        callOptions(core, either),
+      )
     } finally {
       clearTimeout(timer)
     }

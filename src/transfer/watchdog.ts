@@ -49,7 +49,7 @@ export function openWatchdog(options: {
 export function whyStill({ member, tasks }: Hand, stuckMs: number): LongshoreError {
   const seconds = stuckMs / 1000
   const to = member.disk === undefined ? undefined : tasks.get(member.disk)?.transfer.to
-  if (to?.kind !== 'whole') {
+  if (to?.kind !== 'whole' && to?.kind !== 'file') {
     return new LongshoreError('INTERNAL', `a worker thread has not answered for ${seconds} s`, {
       hint: 'run again; --workers 0 does without threads',
     })

@@ -17,7 +17,10 @@ await pack(
   {
     signal: new AbortController().signal,
     progress: SILENT,
-    s3: { ...S3_DEFAULTS, endpointUrl: process.env.AWS_ENDPOINT_URL, region: process.env.AWS_REGION },
+    s3: {
+      ...{ ...S3_DEFAULTS, lane: LANE },
+      ...{ endpointUrl: process.env.AWS_ENDPOINT_URL, region: process.env.AWS_REGION },
+    },
     engine: { lane: LANE, concurrency: 4, memory: Number(memory) * 2 ** 20 },
     dryRun: false,
     env: process.env,

@@ -6,6 +6,7 @@ import { resolveEndpoint } from '../../src/s3/endpoint.ts'
 import { openStore } from '../../src/s3/open.ts'
 import { S3_DEFAULTS } from '../../src/s3/settings.ts'
 import { withDevServer } from '../support/devserver.ts'
+import { LANE } from '../support/lanes.ts'
 import { tempDir } from '../support/tmp.ts'
 
 function homeWith(t: TestContext, config: string, credentials = ''): string {
@@ -57,7 +58,8 @@ test("an endpoint that only the profile names is asked, and has its own place in
   seed({ k: 'here' })
   const HOME = homeWith(t, `[default]\nendpoint_url = ${server.url}\n`)
   const { AWS_ENDPOINT_URL: _none, ...own } = env
-  const { store } = await openStore({ kind: 's3', bucket: 'test', prefix: '' }, S3_DEFAULTS, {
+  const settings = { ...S3_DEFAULTS, lane: LANE }
+  const { store } = await openStore({ kind: 's3', bucket: 'test', prefix: '' }, settings, {
     env: { ...own, HOME },
   })
   t.after(() => store.close())

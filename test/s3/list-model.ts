@@ -5,7 +5,7 @@ import { compareKeys } from '../../src/s3/list-borders.ts'
 import { listParallel, type ParallelOptions } from '../../src/s3/list-parallel.ts'
 import type { FetchedPage, PageRequest } from '../../src/s3/list-s3.ts'
 
-export type Order = 'bytes' | 'folders' | 'hash'
+export type Order = 'bytes' | 'folders' | 'hash' | 'utf16'
 
 export interface Model {
   keys: Set<string>
@@ -31,6 +31,8 @@ const compares: Record<Order, (a: string, b: string) => number> = {
   bytes: compareKeys,
   folders: (a, b) => compareKeys(tree(a), tree(b)),
   hash: (a, b) => hashed(a) - hashed(b) || compareKeys(a, b),
+  // As strings compare in Java and .NET.
+  utf16: (a, b) => (a < b ? -1 : a > b ? 1 : 0),
 }
 
 export function model(keys: Iterable<string>, changed: Partial<Model> = {}): Model {

@@ -138,3 +138,26 @@ test('a folder that empties, and one that fills, while they are listed: a key th
     { numRuns: 100 },
   )
 })
+
+test('a server that lists by UTF-16 units is listed whole, or refused: never in part', async () => {
+  const name = fc.constantFrom('a', 'z', '~', 'é', 'ｱ', '😀', '')
+  const folders = fc.array(fc.tuple(name, name, fc.integer({ min: 1, max: 60 })), {
+    minLength: 5,
+    maxLength: 30,
+  })
+  let whole = 0
+  await fc.assert(
+    fc.asyncProperty(folders, fc.nat(), async (some, seed) => {
+      const keys = some.flatMap(([a, b, n]) => numbers(n, (i) => `p/${a}/${b}/${pad(i, 3)}`))
+      const server = model(keys, { order: 'utf16', pageSize: 10, turn: jumble(seed) })
+      const found = await list(server, { prefix: 'p/' }).catch((error: unknown) => {
+        assert.ok(error instanceof LongshoreError && error.code === 'SERVER', String(error))
+      })
+      if (found === undefined) return
+      whole++
+      assert.deepEqual(found.sort(), [...new Set(keys)].sort())
+    }),
+    { numRuns: 300 },
+  )
+  assert.ok(whole > 50, `${whole} of 300 were listed`)
+})

@@ -14,7 +14,7 @@ await restore(
       phase: (name) => void process.stdout.write(`${name}\n`),
       done: ({ bytes = 0 }) => void process.stdout.write(`done ${bytes}\n`),
     },
-    s3: { ...S3_DEFAULTS, endpointUrl, region: 'us-east-1' },
+    s3: { ...S3_DEFAULTS, endpointUrl, region: 'us-east-1', lane: LANE },
     engine: { lane: LANE, concurrency: 2, memory: 64 * 1024 * 1024 },
     dryRun: false,
     env: process.env,

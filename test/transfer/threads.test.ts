@@ -111,14 +111,19 @@ test('a thread that spins is noticed, its transfers fail, and the next ones go t
   assert.ok(existsSync(join(root, 'f')))
 })
 
-test('a thread whose disk hangs is STUCK, naming the file', async (t) => {
-  const { engine, whole, root } = await withOdd(t, 'disk', { stuckMs: 400 })
-  await assert.rejects(engine.move(whole('f')), (error: unknown) => {
-    assert.ok(error instanceof LongshoreError)
-    assert.equal(error.code, 'STUCK')
-    assert.equal(error.path, join(root, 'f'))
-    return true
-  })
+test('a thread whose disk hangs is STUCK, naming the file, small or large', async (t) => {
+  for (const kind of ['whole', 'file'] as const) {
+    const { engine, whole, root } = await withOdd(t, 'disk', { stuckMs: 400 })
+    const path = join(root, 'f')
+    const transfer = whole('f')
+    const move = engine.move(kind === 'whole' ? transfer : { ...transfer, to: { kind, path, offset: 0 } })
+    await assert.rejects(move, (error: unknown) => {
+      assert.ok(error instanceof LongshoreError)
+      assert.equal(error.code, 'STUCK')
+      assert.equal(error.path, path)
+      return true
+    })
+  }
 })
 
 const noWire = LANE === 'sdk' && 'there is no wire in this lane'

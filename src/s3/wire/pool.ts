@@ -98,8 +98,8 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
 
   /** Sends a GET of the slow tail a second time. */
   const hurry = (exchange: Exchange, now: number) => {
-    const { body, length, call } = exchange.ask
-    if (body !== undefined || length > MAX_RACE_BYTES) return
+    const { body, length, call, window } = exchange.ask
+    if (body !== undefined || length > MAX_RACE_BYTES || window?.once) return
     if (exchange.second !== undefined || exchange.racer) return
     if (now - exchange.started < peers.limit(length)) return
     if (racing >= MAX_RACES || (races + 1) * REQUESTS_A_RACE > requests) return

@@ -54,6 +54,8 @@ export interface NoWire {
 export interface Window {
   /** bytes of the answer */
   readonly length: number
+  /** It can't begin anew: a second request beside a slow one would bring nothing. */
+  readonly once?: boolean
   /** What is read lands here; the next window overwrites it. */
   readonly memory: Uint8Array
   /** The answer's bytes from `at` on, in order; from 0 anew when it is asked for again. What this throws is final. */
