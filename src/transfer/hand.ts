@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads'
 import type { Settle } from './here.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
 import { packTransfers } from './packed.ts'
+import { openRecycled } from './recycled.ts'
 import type { Scope } from './scope.ts'
 import type { Member } from './shared.ts'
 import type { Transfer } from './types.ts'
@@ -62,6 +63,7 @@ export function startHand(options: HandOptions): Hand {
   let queued: Task[] = []
   let aborted: number[] = []
   let flushing = false
+  const recycled = openRecycled()
   const flush = () => {
     flushing = false
     if (hand.gone) return
@@ -70,8 +72,8 @@ export function startHand(options: HandOptions): Hand {
     queued = []
     aborted = []
     if (work.length > 0) {
-      const transfers = packTransfers(work)
-      const memory = [transfers.numbers.buffer, transfers.literals.buffer] as ArrayBuffer[]
+      const transfers = packTransfers(work, recycled.take)
+      const memory = [transfers.numbers, ...transfers.literals].map(({ buffer }) => buffer as ArrayBuffer)
       worker.postMessage({ kind: 'work', transfers } satisfies ToWorker, memory)
     }
     for (const scope of scopes) worker.postMessage({ kind: 'abort', scope } satisfies ToWorker)
@@ -124,7 +126,9 @@ export function startHand(options: HandOptions): Hand {
     },
   }
   worker.on('message', (message: FromWorker) => {
-    if (!hand.gone) options.onMessage(hand, message)
+    if (hand.gone) return
+    if (message.kind === 'results') for (const memory of message.spent) recycled.give(memory)
+    options.onMessage(hand, message)
   })
   worker.on('error', (error) => {
     cause = error

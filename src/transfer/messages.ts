@@ -32,7 +32,8 @@ export type ToWorker =
   | { kind: 'close' }
 
 export type FromWorker =
-  | { kind: 'results'; results: PackedResults }
+  /** `spent`: memory that came with the work, and that nobody here reads any more. */
+  | { kind: 'results'; results: PackedResults; spent: ArrayBuffer[] }
   | { kind: 'retry'; reasons: string[]; slowDown: boolean }
   | { kind: 'handOver'; call: number; about: HandedOver; request: SdkRequest }
   | { kind: 'forget'; call: number }

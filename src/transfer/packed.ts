@@ -14,8 +14,8 @@ export interface Packed {
 }
 
 export interface PackedTransfers extends Packed {
-  /** Literal pieces, one after the other. */
-  literals: Uint8Array
+  /** Of each transfer that has any: its literal pieces, one after the other. Of each its own: it goes back by itself. */
+  literals: Uint8Array[]
 }
 
 export interface PackedResults extends Packed {
@@ -27,13 +27,18 @@ const PIECE = { object: 0, file: 1, bytes: 2 } as const
 const PLACE = { part: 0, file: 1, whole: 2, memory: 3 } as const
 const CHECKS: readonly Check[] = ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256', 'size']
 
-/** 'object' places are conditional writes: the main thread's. Its number in the message is the ticket. */
+/**
+ * 'object' places are conditional writes: the main thread's. Its number in the message is the ticket. `take` gives
+ * memory for literals.
+ */
 export function packTransfers(
   work: readonly { ticket: number; scope: Pick<Scope, 'id'>; transfer: Transfer }[],
+  take: (bytes: number) => ArrayBuffer = (bytes) => new ArrayBuffer(bytes),
 ): PackedTransfers {
   const numbers: number[] = []
   const texts: string[] = []
   const literals: Uint8Array[] = []
+  let own: Uint8Array[] = []
   const stores = new Map<string, number>()
   const storeNumber = (store: string): number => {
     const known = stores.get(store)
@@ -75,7 +80,7 @@ export function packTransfers(
       texts.push(piece.path)
     } else {
       numbers.push(PIECE.bytes, piece.at, piece.length)
-      literals.push(piece.bytes)
+      own.push(piece.bytes)
     }
   }
   for (const { ticket, scope, transfer } of work) {
@@ -85,8 +90,10 @@ export function packTransfers(
     if (expectCrcs !== undefined) for (const crc of expectCrcs) numbers.push(crc)
     packPlace(transfer.to)
     for (const piece of transfer.pieces) packPiece(piece)
+    if (own.length > 0) literals.push(joined(own, take))
+    own = []
   }
-  return { numbers: Float64Array.from(numbers), texts, literals: joined(literals) }
+  return { numbers: Float64Array.from(numbers), texts, literals }
 }
 
 /** The transfers again, each with its scope's number; `id` is the ticket. */
@@ -96,7 +103,8 @@ export function unpackTransfers({
   literals,
 }: PackedTransfers): { scope: number; transfer: Transfer }[] {
   const read = reader(numbers, texts)
-  let literal = 0
+  let [nth, literal] = [0, 0]
+  let own: Uint8Array | undefined
   const count = read.number()
   const stores = Array.from({ length: read.number() }, () => read.text())
   const place = (): Place => {
@@ -115,7 +123,8 @@ export function unpackTransfers({
     const [kind, at, length] = [read.number(), read.number(), read.number()]
     if (kind === PIECE.file) return { kind: 'file', at, length, offset: read.number(), path: read.text() }
     if (kind === PIECE.bytes) {
-      const bytes = literals.subarray(literal, literal + length)
+      own ??= literals[nth++] ?? new Uint8Array(0)
+      const bytes = own.subarray(literal, literal + length)
       literal += length
       return { kind: 'bytes', at, length, bytes }
     }
@@ -131,9 +140,17 @@ export function unpackTransfers({
     const stream = read.number() === 1
     const expectCrcs = expected < 0 ? undefined : Array.from({ length: expected }, () => read.number())
     const to = place()
+    own = undefined
+    literal = 0
     const made = { id, length, to, expectCrcs, pieces: Array.from({ length: pieces }, piece) }
     return { scope, transfer: stream ? { ...made, stream } : made }
   })
+}
+
+/** The memory of a transfer's literal pieces, which goes back when it is over. */
+export function literalsOf({ pieces }: Transfer): ArrayBuffer | undefined {
+  for (const piece of pieces) if (piece.kind === 'bytes') return piece.bytes.buffer as ArrayBuffer
+  return undefined
 }
 
 /** Bodies are to be transferred: their memory must be their own. */
@@ -193,8 +210,9 @@ function reader(numbers: Float64Array, texts: readonly string[]) {
   return { number: () => numbers[n++] ?? 0, text: () => texts[t++] ?? '' }
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+function joined(parts: readonly Uint8Array[], take: (bytes: number) => ArrayBuffer): Uint8Array {
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  const all = new Uint8Array(take(length), 0, length)
   let at = 0
   for (const part of parts) {
     all.set(part, at)

@@ -5,7 +5,8 @@ import { startHere } from './here.ts'
 import { openLocalIo } from './local-io.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
 import { openPace } from './pace.ts'
-import { packResults, unpackTransfers } from './packed.ts'
+import { literalsOf, packResults, unpackTransfers } from './packed.ts'
+import { RECYCLED_FROM } from './recycled.ts'
 import { openScope, type Scope } from './scope.ts'
 import { KINDS, SUM, viewShared } from './shared.ts'
 import { openSlots } from './slots.ts'
@@ -38,6 +39,7 @@ function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
   let slow = false
   let results: TransferResult[] = []
   let resultBytes = 0
+  let spent: ArrayBuffer[] = []
   let looking = false
   let timer: NodeJS.Timeout | undefined
   const flush = () => {
@@ -49,9 +51,10 @@ function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
     slow = false
     if (results.length === 0) return
     const packed = packResults(results)
+    post({ kind: 'results', results: packed, spent }, [...packed.bodies.map(memoryOf), ...spent])
     results = []
     resultBytes = 0
-    post({ kind: 'results', results: packed }, packed.bodies.map(memoryOf))
+    spent = []
   }
   /** A message costs as much as a small request: results wait a moment for others, while there is work. */
   const look = () => {
@@ -126,6 +129,8 @@ function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
         beats = undefined
       }
       results.push(result)
+      const literals = goesOn ? undefined : literalsOf(transfer)
+      if (literals !== undefined && literals.byteLength >= RECYCLED_FROM) spent.push(literals)
       if (result.ok) resultBytes += result.bytes
       flushSoon()
     })

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { LongshoreError } from '../../src/errors.ts'
-import { packResults, packTransfers, unpackResults, unpackTransfers } from '../../src/transfer/packed.ts'
+import {
+  literalsOf,
+  packResults,
+  packTransfers,
+  unpackResults,
+  unpackTransfers,
+} from '../../src/transfer/packed.ts'
 import { divide, openShared, viewShared } from '../../src/transfer/shared.ts'
 import type { Transfer, TransferResult } from '../../src/transfer/types.ts'
 
@@ -62,6 +68,26 @@ test('transfers arrive as they were sent, whatever is in them', () => {
       assert.deepEqual(unpackTransfers(sent), expected)
     }),
     { numRuns: 200 },
+  )
+})
+
+test('transfers arrive as they were sent in memory that is too large and full of something else', () => {
+  fc.assert(
+    fc.property(fc.array(transfer, { maxLength: 5 }), (transfers: Transfer[]) => {
+      const work = transfers.map((one, i) => ({ ticket: one.id, scope: { id: i }, transfer: one }))
+      const used = (bytes: number) => new Uint8Array(bytes + 100).fill(0xee).buffer
+      const packed = packTransfers(work, used)
+      const memory = packed.literals.map(({ buffer }) => buffer as ArrayBuffer)
+      const received = unpackTransfers(structuredClone(packed, { transfer: memory }))
+      assert.deepEqual(
+        received,
+        transfers.map((one, i) => ({ scope: i, transfer: one })),
+      )
+      // Of each transfer its own: one goes back while another is being read.
+      const back = received.flatMap(({ transfer: one }) => literalsOf(one) ?? [])
+      assert.equal(new Set(back).size, memory.length)
+    }),
+    { numRuns: 100 },
   )
 })
 
