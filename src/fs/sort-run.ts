@@ -26,14 +26,20 @@ export const BATCH_RECORDS = 1000
 /** bytes before the key of a frame */
 export const FRAME_HEADER = 8
 const CHUNK_BYTES = 1024 * 1024
+/**
+ * The GNU libc gives pages of their own to what is so large, and takes nothing from it. What is smaller, once it is
+ * freed, becomes the size up to which all else is cut out of heaps, and up to twice of which their ends are kept: a
+ * pack that had sorted in 8 MiB needed 30 MiB more from then on, for gaps between the buffers of its parts.
+ */
+const OWN_PAGES_BYTES = 33 * 1024 * 1024
 
 /**
  * A batch of records in one arena, sorted in place by an index of offsets: an object a record would cost more than
  * the record.
  */
 export function createSortRun(memory: number): SortRun {
-  // Grows by doubling: a short listing must not pay for the whole budget.
-  let arena = Buffer.allocUnsafe(Math.min(memory, 256 * 1024))
+  // In one piece: pages of it that are never touched cost nothing.
+  let arena = Buffer.allocUnsafeSlow(memory < CHUNK_BYTES ? memory : Math.max(memory, OWN_PAGES_BYTES))
   let offsets = new Uint32Array(1024)
   let length = 0
   let used = 0
@@ -49,16 +55,8 @@ export function createSortRun(memory: number): SortRun {
     return order === 0 ? arena.compare(arena, bv, endAt(b), av, endAt(a)) : order
   }
   const offset = (index: number): number => offsets[index] ?? 0
-  /** Room for one record more; false where the memory has none. */
-  const makeRoom = ({ key, value }: SortRecord): boolean => {
-    const need = FRAME_HEADER + Buffer.byteLength(key) + Buffer.byteLength(value)
-    if (used + need > memory) return false
-    if (used + need <= arena.length) return true
-    const larger = Buffer.allocUnsafe(Math.min(memory, Math.max(arena.length * 2, used + need)))
-    arena.copy(larger, 0, 0, used)
-    arena = larger
-    return true
-  }
+  const hasRoom = ({ key, value }: SortRecord): boolean =>
+    used + FRAME_HEADER + Buffer.byteLength(key) + Buffer.byteLength(value) <= memory
   return {
     get length() {
       return length
@@ -67,7 +65,7 @@ export function createSortRun(memory: number): SortRun {
       const { key, value } = record
       // No character takes more than three bytes: mostly there is room, and nobody counts them.
       const most = FRAME_HEADER + 3 * (key.length + value.length)
-      if (used + most > arena.length && !makeRoom(record)) return false
+      if (used + most > memory && !hasRoom(record)) return false
       if (length === offsets.length) {
         const more = new Uint32Array(length * 2)
         more.set(offsets)
