@@ -28,15 +28,15 @@ function compiled(name, late = false) {
   // All ASCII: the build escapes what is not.
   const script = new vm.Script(bytes.latin1Slice(), { filename, cachedData })
   if (script.cachedDataRejected && !late) return undefined
+  return run(script, filename, sdk)
+}
+
+/** What a script of the build exports; `sdk` gives what it asks for late. */
+function run(script, filename, sdk) {
   const module = { exports: {} }
   const ofNode = createRequire(filename)
-  script.runInThisContext()(
-    module.exports,
-    (id) => (id === './sdk.cjs' ? sdk() : ofNode(id)),
-    module,
-    filename,
-    dirname(filename),
-  )
+  const require = (id) => (id === './sdk.cjs' ? sdk() : ofNode(id))
+  script.runInThisContext()(module.exports, require, module, filename, dirname(filename))
   return module.exports
 }
 
@@ -49,7 +49,7 @@ function sdk() {
 function sound(filename, bytes) {
   let sealed
   try {
-    sealed = readFileSync(`${filename}.${process.version}-${process.platform}-${process.arch}`)
+    sealed = readFileSync(codeOf(filename))
   } catch {
     return undefined
   }
@@ -59,4 +59,11 @@ function sound(filename, bytes) {
   return sealed.readUInt32LE(0) === sums[0] && sealed.readUInt32LE(4) === sums[1] ? cachedData : undefined
 }
 
+/** Where what was compiled of a script is kept, for this version of node. */
+function codeOf(filename) {
+  return `${filename}.${process.version}-${process.platform}-${process.arch}`
+}
+
 exports.compiled = compiled
+exports.run = run
+exports.codeOf = codeOf

@@ -1,12 +1,11 @@
 // Runs the build's scripts through the whole demo and keeps what node compiled for them beside them: bin/longshore.js
 // starts from that, where it is run by the same version of node. Called by build.mjs, in a process of its own.
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import v8 from 'node:v8'
 import vm from 'node:vm'
 import threads from 'node:worker_threads'
+import { run } from '../bin/compiled.cjs'
 import { keepCode } from './seal-code.mjs'
 
 // What is not run again would be thrown away after a while, all that runs but once above all.
@@ -18,16 +17,13 @@ const scripts = new Map()
 /** What the build's script of that name exports. */
 const load = (name) => {
   const known = scripts.get(name)
-  if (known !== undefined) return known.module.exports
+  if (known !== undefined) return known.exports
   const filename = fileURLToPath(new URL(`../dist/${name}`, import.meta.url))
   const bytes = readFileSync(filename)
   const script = new vm.Script(bytes.latin1Slice(), { filename })
-  const module = { exports: {} }
-  scripts.set(name, { filename, bytes, script, module })
-  const ofNode = createRequire(filename)
-  const require = (id) => (id === './sdk.cjs' ? load('sdk.cjs') : ofNode(id))
-  script.runInThisContext()(module.exports, require, module, filename, dirname(filename))
-  return module.exports
+  const made = { filename, bytes, script, exports: run(script, filename, () => load('sdk.cjs')) }
+  scripts.set(name, made)
+  return made.exports
 }
 // What a thread runs is compiled in the thread: it keeps it itself, at its end.
 const { Worker } = threads

@@ -1,6 +1,7 @@
 import { renameSync, writeFileSync } from 'node:fs'
 import { threadId } from 'node:worker_threads'
 import { crc32 } from 'node:zlib'
+import { codeOf } from '../bin/compiled.cjs'
 
 /**
  * What node compiled of a script, with the CRC-32 of both before it (u32le each): V8 checks its header only, and a
@@ -13,11 +14,7 @@ export function sealCode(cachedData, script) {
   return Buffer.concat([sums, cachedData])
 }
 
-/** Beside the script, for this version of node. */
-export function codeOf(filename) {
-  return `${filename}.${process.version}-${process.platform}-${process.arch}`
-}
-
+/** Beside the script. */
 export function keepCode(filename, { cachedData, bytes }) {
   const to = codeOf(filename)
   writeFileSync(`${to}.${threadId}.tmp`, sealCode(cachedData, bytes))

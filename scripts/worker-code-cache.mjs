@@ -1,17 +1,15 @@
 // A worker thread of scripts/code-cache.mjs: runs the build's worker.cjs and keeps what node compiled of it.
 import { existsSync, readFileSync, statSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import v8 from 'node:v8'
 import vm from 'node:vm'
-import { codeOf, keepCode } from './seal-code.mjs'
+import { codeOf, run } from '../bin/compiled.cjs'
+import { keepCode } from './seal-code.mjs'
 
 const filename = fileURLToPath(new URL('../dist/worker.cjs', import.meta.url))
 const bytes = readFileSync(filename)
 const script = new vm.Script(bytes.latin1Slice(), { filename })
-const module = { exports: {} }
-script.runInThisContext()(module.exports, createRequire(filename), module, filename, dirname(filename))
+run(script, filename)
 
 process.on('exit', () => {
   // As in scripts/code-cache.mjs: node takes it back only for the flags that a start has.

@@ -4,7 +4,7 @@ import type { Sink } from './receive.ts'
 import { Refusal } from './refusal.ts'
 import type { ChecksumFields } from './verify.ts'
 import { encodeComponent, encodeKey } from './wire/encode-key.ts'
-import { EMPTY_SHA256, openSigV4 } from './wire/sigv4.ts'
+import { authorization, EMPTY_SHA256, openSigV4 } from './wire/sigv4.ts'
 import { HandOver } from './wire/types.ts'
 import { LATER } from './wire/unwanted.ts'
 
@@ -61,15 +61,14 @@ function requestOf(question: Question, target: Ordinary, at: ReturnType<typeof o
     throw error
   }
   if (at !== undefined && credentials !== undefined) {
-    const { date, scope, sign } = at(Date.now())
+    const moment = at(Date.now())
     headers['x-amz-content-sha256'] = EMPTY_SHA256
-    headers['x-amz-date'] = date
-    const names = Object.keys(headers).sort()
-    const lines = names.map((name) => `${name}:${headers[name]}\n`).join('')
-    const signature = sign(`GET\n${path}\n${query}\n${lines}\n${names.join(';')}\n${EMPTY_SHA256}`)
-    headers.authorization =
-      `AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/${scope}, ` +
-      `SignedHeaders=${names.join(';')}, Signature=${signature}`
+    headers['x-amz-date'] = moment.date
+    const sorted = Object.keys(headers).sort()
+    const lines = sorted.map((name) => `${name}:${headers[name]}\n`).join('')
+    const names = sorted.join(';')
+    const canonical = `GET\n${path}\n${query}\n${lines}\n${names}\n${EMPTY_SHA256}`
+    headers.authorization = authorization(credentials, moment, { canonical, names })
   }
   headers['user-agent'] = 'longshore'
   const protocol = secure ? 'https:' : 'http:'

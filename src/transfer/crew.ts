@@ -5,6 +5,7 @@ import { failed } from './failed.ts'
 import { type Hand, startHand, type Task } from './hand.ts'
 import type { Settle } from './here.ts'
 import { openHomes } from './homes.ts'
+import { isPart } from './is-part.ts'
 import type { FromWorker, HandedOver, Reach, SdkAnswer, SdkRequest } from './messages.ts'
 import { unpackResults } from './packed.ts'
 import type { Job, Scope } from './scope.ts'
@@ -133,8 +134,7 @@ export function openCrew(options: CrewOptions): Crew {
         for (const result of unpackResults(message.results)) {
           const task = hand.tasks.get(result.id)
           if (task === undefined) continue
-          const goesOn = result.ok && result.part !== undefined
-          if (!goesOn) finish(hand, task)
+          if (!isPart(result)) finish(hand, task)
           result.id = task.transfer.id
           task.settle(result)
         }

@@ -2,6 +2,7 @@ import { LongshoreError } from '../errors.ts'
 import type { Budget } from './budget.ts'
 import { bufferSize } from './buffers.ts'
 import type { Settle } from './here.ts'
+import { isPart } from './is-part.ts'
 import { iteratePlan } from './plan.ts'
 import { followSignal, type Job, openScope, type Scope } from './scope.ts'
 import { WINDOW_BYTES } from './through.ts'
@@ -78,7 +79,7 @@ export async function runPlan(mover: Mover, plan: Plan, options: RunOptions): Pr
   const start = (transfer: Transfer, held: number) => {
     running++
     mover.start(transfer, scope, (result) => {
-      if (result.ok && result.part !== undefined) return tell(result)
+      if (isPart(result)) return tell(result)
       running--
       mover.budget.release(held)
       tell(result)

@@ -2,6 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { openBuffers } from './buffers.ts'
 import { openCore } from './core.ts'
 import { startHere } from './here.ts'
+import { isPart } from './is-part.ts'
 import { openLocalIo } from './local-io.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
 import { openPace } from './pace.ts'
@@ -122,7 +123,7 @@ function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
     const known = scopes.get(id) ?? { scope: openScope(id), open: 0 }
     if (known.open++ === 0) scopes.set(id, known)
     startHere(core, transfer, known.scope, (result) => {
-      const goesOn = result.ok && result.part !== undefined
+      const goesOn = isPart(result)
       if (!goesOn && --known.open === 0) scopes.delete(id)
       if (scopes.size === 0) {
         clearInterval(beats)

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { crcBase64 } from '../../checksum/crc32.ts'
 import { encodeComponent, encodeKey } from './encode-key.ts'
-import { EMPTY_SHA256, type Moment, openSigV4 } from './sigv4.ts'
+import { authorization, EMPTY_SHA256, type Moment, openSigV4 } from './sigv4.ts'
 import { HandOver, type WireTarget } from './types.ts'
 
 export interface GetHead {
@@ -82,13 +82,8 @@ export function openSigner(target: WireTarget): Signer {
     const head = `${method} ${target} HTTP/1.1\r\n${render(shape.head, values)}`
     if (credentials === undefined || moment === undefined) return head + end
     const { names } = shape
-    const signature = moment.sign(
-      `${method}\n${path}\n${query}\n${render(shape.canonical, values)}\n${names}\n${hashed}`,
-    )
-    return (
-      `${head}authorization: AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/${moment.scope}, ` +
-      `SignedHeaders=${names}, Signature=${signature}\r\n${end}`
-    )
+    const canonical = `${method}\n${path}\n${query}\n${render(shape.canonical, values)}\n${names}\n${hashed}`
+    return `${head}authorization: ${authorization(credentials, moment, { canonical, names })}\r\n${end}`
   }
   const emptyHash: Record<string, string> = at === undefined ? {} : { 'x-amz-content-sha256': EMPTY_SHA256 }
   const emptyHashAndSum = { ...emptyHash, ...(noChecksums ? {} : { 'x-amz-checksum-mode': 'ENABLED' }) }

@@ -46,6 +46,15 @@ export function openSigV4(
   }
 }
 
+/** The value of the header. `names`: the signed headers', as the canonical request has them. */
+export function authorization(
+  { accessKeyId }: Pick<WireCredentials, 'accessKeyId'>,
+  { scope, sign }: Moment,
+  { canonical, names }: { canonical: string; names: string },
+): string {
+  return `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope}, SignedHeaders=${names}, Signature=${sign(canonical)}`
+}
+
 function signingKey(secret: string, day: string, region: string): Buffer {
   let key = Buffer.from(`AWS4${secret}`)
   for (const step of [day, region, 's3', 'aws4_request']) {
