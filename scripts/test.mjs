@@ -44,9 +44,10 @@ chmodSync(temp, 0o755)
 const args = ['--import', 'tsx', '--test', `--test-timeout=${seconds * 1000}`]
 // Many tests wait for a child or a timer: two files at once on two cores. The other lanes measure kills in time.
 args.push(`--test-concurrency=${['interop', 'nightly'].includes(lane) ? 1 : 2}`)
+const worker = new URL('../bin/worker.cjs', import.meta.url).href
 const child = spawn(process.execPath, [...args, '--test-reporter=spec', ...found], {
   stdio: 'inherit',
-  env: { ...process.env, ...env, TMPDIR: temp },
+  env: { ...process.env, ...env, TMPDIR: temp, LONGSHORE_TEST_WORKER: worker },
 })
 child.on('exit', (code) => {
   // tsx keeps its compiled files there; pack its locks, by user.

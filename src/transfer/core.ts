@@ -31,7 +31,7 @@ export interface Core {
   /** For scopes whose signals requests wait under. */
   sweep: Job
   /** A worker thread: bodies leave it in memory of their own, and disk operations that block are announced. */
-  thread: { disk(transfer: number | undefined): void } | undefined
+  thread: { disk(transfer: number | undefined): void; firstLookMs?: number | undefined } | undefined
 }
 
 export function openCore(parts: Omit<Core, 'stores' | 'call' | 'sweep'>): Core {

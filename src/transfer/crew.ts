@@ -23,6 +23,7 @@ export interface CrewOptions extends Staff {
   memory: number
   /** ms */
   stuckMs: number
+  firstLookMs?: number | undefined
   climb: Climb
   /** Requests that this thread makes or wants to make itself. */
   ownNeed(): number
@@ -93,9 +94,10 @@ export function openCrew(options: CrewOptions): Crew {
     const index = all.length + 1
     if (index >= members) return undefined
     const member = shared.member(index)
-    const { bwlimit, stuckMs } = options
+    const { bwlimit, stuckMs, firstLookMs } = options
     const memoryShare = options.memory / workers
-    const start = { memory: shared.memory, member: index, members, memoryShare, bwlimit, stuckMs }
+    const limits = { memoryShare, bwlimit, stuckMs, firstLookMs }
+    const start = { memory: shared.memory, member: index, members, ...limits }
     const { file } = options
     const hand = startHand({ file, start, member, index, onMessage, onDeath: buried })
     for (const [store, reach] of known) hand.post({ kind: 'store', store, reach })

@@ -35,6 +35,8 @@ export interface EngineParts {
   /** What worker threads run. */
   workerFile?: URL
   loadWire?: () => Promise<OpenWire>
+  /** ms that a stream has to show what it is worth. */
+  firstLookMs?: number
 }
 
 /** Close it: it keeps buffers, sockets, threads and files for the next transfer. */
@@ -55,6 +57,7 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
             climb,
             memory: options.memory,
             file: parts.workerFile ?? WORKER_FILE,
+            firstLookMs: parts.firstLookMs,
           },
           core: () => core,
           onRetry(reasons, slowDown) {

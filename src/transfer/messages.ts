@@ -16,6 +16,8 @@ export interface WorkerStart {
   bwlimit: number | undefined
   /** ms */
   stuckMs: number
+  /** ms that a stream has to show what it is worth (stream.ts); undefined: its own */
+  firstLookMs: number | undefined
 }
 
 /** How a thread reaches a store: a bucket by wire, or a local folder. */

@@ -63,7 +63,7 @@ export async function carryStream(
   }
   const request = async () => {
     const look = watch(core, () => at)
-    let timer = setTimeout(next, FIRST_LOOK_MS)
+    let timer = setTimeout(next, core.thread?.firstLookMs ?? FIRST_LOOK_MS)
     function next() {
       if (!look()) return stop.abort(ENOUGH)
       timer = setTimeout(next, LOOK_MS)

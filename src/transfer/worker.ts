@@ -110,6 +110,7 @@ function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
       bytesOut: (bytes) => add(SUM.bytesOut, bytes),
     },
     thread: {
+      firstLookMs: start.firstLookMs,
       disk(transfer) {
         current = transfer
       },

@@ -4,10 +4,13 @@ import type { Cleanup } from './tmp.ts'
 
 const MiB = 1024 * 1024
 
-/** What worker threads run in tests. */
-export const WORKER_FILE = new URL('./worker.mjs', import.meta.url)
+/**
+ * What worker threads run in tests: what scripts/test.mjs found built, else the source as it is written. A thread
+ * with tsx starts one more for it: that takes a second, and once in some thousands of times they never end.
+ */
+export const WORKER_FILE = new URL(process.env.LONGSHORE_TEST_WORKER ?? './worker.mjs', import.meta.url)
 
-/** An engine for a test, closed after it. With `workers` its threads run the source as it is written. */
+/** An engine for a test, closed after it. */
 export function testEngine(
   t: Cleanup,
   options: Partial<EngineOptions> = {},

@@ -191,7 +191,8 @@ test('by the wire, a thread streams a whole object in one request and tells of i
   dev.seed({ a: body })
   const store = await dev.openStore()
   const etag = (await store.head('a'))?.etag ?? ''
-  const engine = testEngine(t, { workers: 1 })
+  // However busy this machine is.
+  const engine = testEngine(t, { workers: 1 }, { firstLookMs: 60_000 })
   assert.equal(engine.streams, true)
   const id = engine.attach(store)
   const path = join(tempDir(t), 'copy')
@@ -214,9 +215,8 @@ test('by the wire, a thread streams a whole object in one request and tells of i
       }
     },
   })
-  // How far it came is the machine's to say; what was told of is there.
-  assert.equal(ended, at)
-  assert.ok(readFileSync(path).subarray(0, at).equals(body.subarray(0, at)))
+  assert.deepEqual([ended, at], [length, length])
+  assert.ok(readFileSync(path).equals(body))
   assert.equal(dev.server.requests.count('GetObject'), 1)
-  assert.equal(engine.stats.bytesIn >= at, true)
+  assert.equal(engine.stats.bytesIn, length)
 })
