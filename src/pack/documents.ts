@@ -13,6 +13,8 @@ export interface Desk {
   store: ObjectStore
   /** Of DST in its store: '' or ending in '/'. */
   prefix: string
+  /** Folder of the slices, where this process made the plan itself: it need not fetch what it has just written. */
+  slices?: string | undefined
   signal: AbortSignal
 }
 

@@ -6,6 +6,7 @@ import { findChanged, isBelow, isSourceChanged, type Source, sourceChanged } fro
 import { type Desk, writeRecord } from './documents.ts'
 import { eachOf } from './each-of.ts'
 import { createGate, type Gate } from './gate.ts'
+import { openFile, type Turn } from './in-file.ts'
 import { linkSignal } from './link-signal.ts'
 import { namesBeside } from './names.ts'
 import { createSumsCheck } from './part-sums.ts'
@@ -38,6 +39,7 @@ export interface FillOptions {
 
 interface Work extends FillOptions {
   gate: Gate
+  turn: Turn
   needsSums: ReturnType<typeof createSumsCheck>
   onLeftOpen(parts: number): void
 }
@@ -66,14 +68,18 @@ export async function fillShards(desk: Desk, options: FillOptions): Promise<void
     openParts += parts
     openUploads++
   }
-  const work: Work = { ...options, gate, needsSums: createSumsCheck(desk), onLeftOpen }
+  const work = { ...options, gate, needsSums: createSumsCheck(desk), onLeftOpen }
+  const takeTurn = openFile()
   try {
     await eachOf(options.shards, OPEN_SHARDS, async (i) => {
+      const turn = takeTurn()
       try {
-        await fillShard({ ...desk, signal }, i, work)
+        await fillShard({ ...desk, signal }, i, { ...work, turn })
       } catch (error) {
         abort(error)
         throw signal.reason
+      } finally {
+        turn.over()
       }
     })
   } finally {
@@ -152,6 +158,7 @@ async function fillWithout(
     store: desk.engine.attach(source.store),
     prefix: source.prefix,
     gate: options.gate,
+    turn: options.turn,
     mayBeOpen: options.resumed,
     needsSums: options.needsSums,
     onLeftOpen: options.onLeftOpen,

@@ -1,6 +1,8 @@
+import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32, crcHex } from '../checksum/crc32.ts'
+import { LongshoreError } from '../errors.ts'
 
 export interface LineFile {
   /** undefined: it is held for a batch, and there is nothing to wait for. */
@@ -13,6 +15,7 @@ export const slicePath = (dir: string, i: number): string => join(dir, `slice-${
 export const leftPath = (dir: string): string => join(dir, 'left')
 
 const BATCH = 256 * 1024
+const READ_BYTES = 1024 * 1024
 
 /** A file of lines in the scratch folder, written in batches. */
 export async function createLineFile(path: string): Promise<LineFile> {
@@ -44,4 +47,23 @@ export async function createLineFile(path: string): Promise<LineFile> {
       return { size, crc32: crcHex(crc) }
     },
   }
+}
+
+/** What was written there. Ends with INTEGRITY when the disk gives back something else. */
+export async function* readLineFile(
+  path: string,
+  written: { size: number; crc32: string },
+): AsyncGenerator<Uint8Array> {
+  let size = 0
+  let crc = 0
+  for await (const chunk of createReadStream(path, { highWaterMark: READ_BYTES }) as AsyncIterable<Buffer>) {
+    size += chunk.length
+    crc = crc32(chunk, crc)
+    yield chunk
+  }
+  if (size === written.size && crcHex(crc) === written.crc32) return
+  throw new LongshoreError('INTEGRITY', `${path} is not what was written to it`, {
+    path,
+    hint: 'run again; if it stays, have a look at that disk, or set TMPDIR to another',
+  })
 }

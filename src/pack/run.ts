@@ -113,6 +113,7 @@ async function work(run: Run): Promise<PackReport> {
     return report(run, plan, { packed: 0, kept: plan.shards.length, published })
   }
   let plan = await findPlan(desk)
+  let slices: string | undefined
   const found = plan !== undefined
   if (plan === undefined) {
     await checkNoShards(desk, options.destination)
@@ -133,8 +134,13 @@ async function work(run: Run): Promise<PackReport> {
         context.progress.warn(message, { path: options.destination })
       }
     }
-    plan ??= await freezePlan(desk, (await planned(planning)).plan, scratch.path)
+    if (plan === undefined) {
+      const made = (await planned(planning)).plan
+      plan = await freezePlan(desk, made, scratch.path)
+      // Another task may have been first, with another plan.
+      if (plan.digest === made.digest) slices = scratch.path
+    }
   }
   checkSamePlan(plan, wanted)
-  return await carryOut(run, plan, found)
+  return await carryOut({ ...run, desk: { ...desk, slices } }, plan, found)
 }

@@ -1,6 +1,7 @@
 import { type IndexedSample, parseSample, readLineBatches } from '../formats/sample-index.ts'
 import { TAR_END_BYTES } from '../formats/tar/header.ts'
 import { type Desk, readList } from './documents.ts'
+import { readLineFile, slicePath } from './local-lines.ts'
 import { type PlanHead, planKeys } from './plan-schema.ts'
 
 const MAX_LINE = 64 * 1024 * 1024
@@ -33,7 +34,9 @@ export async function* readSlice(
 /** The same as it is written down: a line a sample, none left out. */
 export async function* readSliceBytes(desk: Desk, plan: PlanHead, i: number): AsyncGenerator<Uint8Array> {
   const file = plan.shards[i]?.slice
-  if (file !== undefined) yield* readList(desk, planKeys(desk.prefix).slice(plan.digest, i), file)
+  if (file === undefined) return
+  if (desk.slices === undefined) yield* readList(desk, planKeys(desk.prefix).slice(plan.digest, i), file)
+  else yield* readLineFile(slicePath(desk.slices, i), file)
 }
 
 export interface ShardShape {

@@ -6,6 +6,7 @@ import { CLEAR_MS, clearUploads, tryToClearUploads } from './clear-uploads.ts'
 import { type Desk, readObject } from './documents.ts'
 import { holdsOther } from './freeze.ts'
 import type { Gate } from './gate.ts'
+import type { Turn } from './in-file.ts'
 import { leavesUpload } from './leaves-upload.ts'
 import { linkSignal } from './link-signal.ts'
 import { type OpenShard, writeSums } from './part-sums.ts'
@@ -22,6 +23,8 @@ export interface UploadOptions extends PartsOptions {
   /** Key of the record that names the upload; it stands for what the parts hold. */
   record: string
   gate: Gate
+  /** Its parts are given to the engine in its turn, which is over when they all are. */
+  turn: Turn
   /** A run before this one may have left an open upload. */
   mayBeOpen: boolean
   needsSums: (open: OpenShard) => Promise<boolean>
@@ -85,9 +88,10 @@ async function uploadWhole(
   const { engine, signal } = desk
   const { key, size } = options
   const to = { kind: 'object' as const, store: engine.attach(desk.store), key, absent: true }
-  for await (const part of shardParts(samples, options)) {
+  for await (const part of inTurn(shardParts(samples, options), options.turn)) {
     const { number: id, length, pieces } = part
     await options.gate.enter(pieces.length, signal)
+    options.turn.over()
     try {
       const got = await engine.move({ id, length, pieces, to: { kind: 'memory' } }, { signal })
       options.onPart(part, got, false)
@@ -130,7 +134,7 @@ async function moveParts(
     }
   }
   try {
-    for await (const part of shardParts(samples, options)) {
+    for await (const part of inTurn(shardParts(samples, options), options.turn)) {
       const kept = up.get(part.number)
       if (kept !== undefined) {
         signal.throwIfAborted()
@@ -141,11 +145,27 @@ async function moveParts(
       const one: Promise<void> = move(part).finally(() => running.delete(one))
       running.add(one)
     }
+    options.turn.over()
   } finally {
     await Promise.all(running)
     unlink()
   }
   signal.throwIfAborted()
+}
+
+/**
+ * Shard after shard: mixed, all of them would be full at the very end, and what is left to do then (their indexes, and
+ * the server putting parts together) would hide behind no bytes. The first part is made ahead, as the slice is read.
+ */
+async function* inTurn(parts: AsyncGenerator<ShardPart>, turn: Turn): AsyncGenerator<ShardPart> {
+  const first = parts.next()
+  first.catch(() => {})
+  try {
+    await turn.comes
+    for (let next = await first; !next.done; next = await parts.next()) yield next.value
+  } finally {
+    await parts.return(undefined)
+  }
 }
 
 function sumUp(parts: readonly TransferDone[]): { crc32: number; blockCrcs: number[] } {

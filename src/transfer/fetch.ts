@@ -17,15 +17,20 @@ export function pieceOf(error: unknown): number | undefined {
   return typeof error === 'object' && error !== null ? PIECE_OF.get(error) : undefined
 }
 
+/** Where a transfer of one object's bytes waits: for those that go to memory somebody waits who has work for others. */
+export function queueFor({ slots }: Core, { to }: Transfer): (source: Source) => void {
+  return to.kind === 'memory' ? slots.upload : slots.download
+}
+
 /** A transfer of one object's bytes, the most frequent by far: no more than its request. Returns what it passed. */
 export async function fetchOnly(
   core: Core,
-  piece: ObjectPiece,
+  { transfer, piece }: { transfer: Transfer; piece: ObjectPiece },
   into: Uint8Array,
   signal: AbortSignal,
 ): Promise<GotBytes> {
   try {
-    const got = await inTurn(core.slots.download, signal, into.length, () =>
+    const got = await inTurn(queueFor(core, transfer), signal, into.length, () =>
       fetchInto(core, piece, into, { signal, sum: true }),
     )
     core.counters.bytesIn(into.length)

@@ -4,7 +4,7 @@ import { sumBlocks, wrongBlocks } from './blocks.ts'
 import { carry, copyOf } from './carry.ts'
 import { type Core, onDisk } from './core.ts'
 import { failed } from './failed.ts'
-import { beginObject, markPiece } from './fetch.ts'
+import { beginObject, markPiece, queueFor } from './fetch.ts'
 import { FAILED, type Finished, type Source } from './slots.ts'
 import {
   BLOCK_BYTES,
@@ -30,7 +30,7 @@ export function startQuick(
   if (core.thread === undefined) return false
   if (piece?.kind !== 'object' || piece.at !== 0 || piece.length !== length) return false
   if ((to.kind !== 'whole' && to.kind !== 'memory') || length === 0 || length > BLOCK_BYTES) return false
-  core.slots.download(new Quick({ core, transfer, piece, signal, settle }))
+  queueFor(core, transfer)(new Quick({ core, transfer, piece, signal, settle }))
   return true
 }
 

@@ -32,8 +32,9 @@ export interface Gate {
 }
 
 /**
- * Requests in flight, as many as the gate allows. Uploads go first, since they free buffers; then downloads,
- * transfer by transfer in the order they came, so that the oldest part is full first.
+ * Requests in flight, as many as the gate allows. Uploads go first, since they free buffers, and with them what
+ * somebody waits for in memory; then downloads, transfer by transfer in the order they came, so that the oldest part
+ * is full first.
  */
 export interface Slots {
   readonly active: number
