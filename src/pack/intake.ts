@@ -73,12 +73,21 @@ export async function* takeIn(
 }
 
 export function decodeRecord({ key, value }: SortRecord): SortedEntry {
-  const fields = key.split('\t')
-  const data: unknown = JSON.parse(value)
-  if (!Array.isArray(data)) throw new LongshoreError('INTERNAL', 'a sort record that is none')
-  if (fields[0] === LEFT) return { kind: 'left', key: String(data[0]), reason: String(data[1]) }
-  const [, split = '', , sample = '', name = ''] = fields
-  return { kind: 'member', split, sample, name, size: Number(data[0]), etag: String(data[1]) }
+  if (key.startsWith(LEFT)) {
+    const data: unknown = JSON.parse(value)
+    if (!Array.isArray(data)) throw new LongshoreError('INTERNAL', 'a sort record that is none')
+    return { kind: 'left', key: String(data[0]), reason: String(data[1]) }
+  }
+  const [, split = '', , sample = '', name = ''] = key.split('\t')
+  const space = value.indexOf(' ')
+  return {
+    kind: 'member',
+    split,
+    sample,
+    name,
+    size: Number(value.slice(0, space)),
+    etag: value.slice(space + 1),
+  }
 }
 
 function judge(object: SourceObject, options: IntakeOptions): SortRecord & { tarBytes?: number } {
@@ -101,7 +110,7 @@ function judge(object: SourceObject, options: IntakeOptions): SortRecord & { tar
   const order = seed === null ? '' : hash('sha256', `${seed}\n${sample}`, 'hex').slice(0, 16)
   return {
     key: `${KEPT}\t${split}\t${order}\t${sample}\t${name}`,
-    value: JSON.stringify([size, object.etag]),
+    value: `${size} ${object.etag}`,
     tarBytes: tarMemberBytes(name, size),
   }
 }

@@ -40,8 +40,8 @@ export async function planShards(
 ): Promise<PlanHead> {
   const { pack, canonical, findings } = options
   const listing = createStreamDigest()
-  // Of all that the slices and the list of what is left out will hold: other bytes, another place for them.
-  const exact = createStreamDigest()
+  // Of what the slices and the list of what is left out will hold beside it: other bytes, another place for them.
+  const beside = createStreamDigest()
   const left = createLeftList(options.dir)
   let lacking = 0
   let layout: ReturnType<typeof createShardLayout> | undefined
@@ -59,15 +59,15 @@ export async function planShards(
   }
   const take = (record: SortRecord): Promise<void> | undefined => {
     const entry = decodeRecord(record)
-    const line = `${record.key}\n`
-    exact.text(`${line}${record.value}\n`)
     if (entry.kind === 'left') {
-      listing.text(`${line}\n`)
+      listing.text(`${record.key}\n\n`)
+      beside.text(`${record.value}\n`)
       const done = sampler.end()
       dropped.push({ key: entry.key, reason: entry.reason })
       return place(done)
     }
-    listing.text(`${line}${options.localSource ? entry.size : `${entry.size} ${entry.etag}`}\n`)
+    if (options.localSource) beside.text(`${entry.etag}\n`)
+    listing.text(`${record.key}\n${entry.size}${options.localSource ? '' : ` ${entry.etag}`}\n`)
     return place(sampler.add(entry))
   }
   for await (const batch of batches) {
@@ -92,12 +92,13 @@ export async function planShards(
   if (findings.count > 0 && pack.onUnpackable !== 'skip') throw findings.error(pack.source)
   if (findings.count > 0 && sampler.aborted()) throw findings.error(pack.source)
   const digest = listing.hex()
+  const exact = { listing: digest, beside: beside.hex() }
   const names = placed?.splits ?? []
   return {
     format: 'longshore-plan',
     version: 1,
     digest: createHash('sha256')
-      .update(canonicalJson({ version: 1, options: canonical, url: options.sourceUrl, exact: exact.hex() }))
+      .update(canonicalJson({ version: 1, options: canonical, url: options.sourceUrl, exact }))
       .digest('hex'),
     options: canonical,
     source: {

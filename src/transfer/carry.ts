@@ -75,7 +75,8 @@ async function fill(
   let sums: Sums
   if (only?.kind === 'object') {
     const bytes = memory()
-    const got = await (about.begun?.got ?? fetchOnly(core, { transfer, piece: only }, bytes, about.under.signal))
+    const got = await (about.begun?.got ??
+      fetchOnly(core, { transfer, piece: only }, bytes, about.under.signal))
     about.checks[got.check] = 1
     const sum = bytes.length <= BLOCK_BYTES && bytes.length > 0 ? got.crc32 : undefined
     sums = sum === undefined ? sumBlocks(bytes) : { blockCrcs: [sum], crc32: sum }

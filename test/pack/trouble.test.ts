@@ -6,6 +6,7 @@ import { setTimeout } from 'node:timers/promises'
 import { LongshoreError } from '../../src/errors.ts'
 import { SILENT } from '../../src/progress.ts'
 import { type TestServer, type WithDevServerOptions, withDevServer } from '../support/devserver.ts'
+import { LANE } from '../support/lanes.ts'
 import { type Cleanup, tempDir } from '../support/tmp.ts'
 import {
   assertSame,
@@ -57,6 +58,24 @@ test('a shard of many parts holds every object, also one that spans them', async
       name,
     )
   }
+})
+
+test('shard after shard: the first one is whole before the bytes of the second have come', async (t) => {
+  const server = await serve(t, LARGE, { undisturbed: 'counts the requests' })
+  server.server.faults.add({
+    match: { operation: 'CreateMultipartUpload', key: /000000\.tar$/ },
+    do: { kind: 'delay', ms: 300 },
+  })
+  const engine = { lane: LANE, concurrency: 1, memory: 64 * MIB }
+  await packInto(t, { ...SHARDS, ...places(server) }, { server, context: { engine } })
+  const all = server.server.requests.all()
+  const parts = all.filter(({ operation }) => operation === 'UploadPart').map(({ key }) => key.slice(-10))
+  assert.deepEqual(parts, [...Array(3).fill('000000.tar'), ...Array(3).fill('000001.tar')])
+  const at = (operation: string, end: string) =>
+    all.findLastIndex((r) => r.operation === operation && r.key.endsWith(end))
+  assert.ok(at('PutObject', '000000.index.jsonl') < at('UploadPart', '000001.tar'))
+  assert.ok(at('CompleteMultipartUpload', '000000.tar') < at('UploadPart', '000001.tar'))
+  assert.equal(at('GetObject', 'slice-000000.jsonl'), -1, 'what this run planned it has on its disk')
 })
 
 test('with a fault on every fifth request, the same bytes and no open upload', async (t) => {

@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { openFile } from '../../src/pack/in-file.ts'
+
+const settled = () => new Promise((resolve) => setImmediate(resolve))
+
+test('turns come in the order in which they were taken, whoever is ready first', async () => {
+  const take = openFile()
+  const turns = [take(), take(), take()]
+  const order: number[] = []
+  for (const [i, turn] of turns.entries()) void turn.comes.then(() => order.push(i))
+  turns[2]?.over()
+  await settled()
+  assert.deepEqual(order, [0])
+  turns[0]?.over()
+  turns[0]?.over()
+  await settled()
+  assert.deepEqual(order, [0, 1])
+  turns[1]?.over()
+  await settled()
+  assert.deepEqual(order, [0, 1, 2])
+})
+
+test('a turn that is taken when all before it are over comes at once', async () => {
+  const take = openFile()
+  take().over()
+  await take().comes
+})
