@@ -20,7 +20,8 @@ export function estimatePack(
   for (const { size, objects } of shards) {
     const partSize = partSizeFor(size, options.partSize)
     const parts = Math.ceil(size / partSize)
-    estimate.get += Math.max(objects, parts) + 3
+    // A run that makes the plan has its slices on its disk; it reads the result only.
+    estimate.get += Math.max(objects, parts) + (options.shards === undefined ? 1 : 4)
     // A multipart upload is begun, noted down and completed by requests of its own.
     estimate.put += DOCUMENTS_A_SHARD + (size <= WHOLE_BYTES ? 1 : parts + 3)
     estimate.bytes += size

@@ -6,7 +6,7 @@ import { findChanged, isBelow, isSourceChanged, type Source, sourceChanged } fro
 import { type Desk, writeRecord } from './documents.ts'
 import { eachOf } from './each-of.ts'
 import { createGate, type Gate } from './gate.ts'
-import { openFile, type Turn } from './in-file.ts'
+import { openOrder, type Turn } from './in-order.ts'
 import { linkSignal } from './link-signal.ts'
 import { namesBeside } from './names.ts'
 import { createSumsCheck } from './part-sums.ts'
@@ -69,7 +69,7 @@ export async function fillShards(desk: Desk, options: FillOptions): Promise<void
     openUploads++
   }
   const work = { ...options, gate, needsSums: createSumsCheck(desk), onLeftOpen }
-  const takeTurn = openFile()
+  const takeTurn = openOrder()
   try {
     await eachOf(options.shards, OPEN_SHARDS, async (i) => {
       const turn = takeTurn()

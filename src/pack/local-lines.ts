@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32, crcHex } from '../checksum/crc32.ts'
 import { LongshoreError } from '../errors.ts'
+import { scratchError } from './scratch.ts'
 
 export interface LineFile {
   /** undefined: it is held for a batch, and there is nothing to wait for. */
@@ -49,17 +50,22 @@ export async function createLineFile(path: string): Promise<LineFile> {
   }
 }
 
-/** What was written there. Ends with INTEGRITY when the disk gives back something else. */
+/** What was written there. Ends with INTEGRITY when the disk gives back something else, LOCAL_IO when nothing. */
 export async function* readLineFile(
   path: string,
   written: { size: number; crc32: string },
 ): AsyncGenerator<Uint8Array> {
   let size = 0
   let crc = 0
-  for await (const chunk of createReadStream(path, { highWaterMark: READ_BYTES }) as AsyncIterable<Buffer>) {
-    size += chunk.length
-    crc = crc32(chunk, crc)
-    yield chunk
+  const chunks: AsyncIterable<Buffer> = createReadStream(path, { highWaterMark: READ_BYTES })
+  try {
+    for await (const chunk of chunks) {
+      size += chunk.length
+      crc = crc32(chunk, crc)
+      yield chunk
+    }
+  } catch (error) {
+    throw scratchError(error, path)
   }
   if (size === written.size && crcHex(crc) === written.crc32) return
   throw new LongshoreError('INTEGRITY', `${path} is not what was written to it`, {

@@ -49,6 +49,27 @@ test('records come back in the order of their UTF-8 bytes, however little memory
   assert.deepEqual(await readdir(dir), [])
 })
 
+test('keys that begin alike, end early or hold zeroes are told apart by all of their bytes', async (t) => {
+  const dir = await folder(t)
+  const end = fc.string({ unit: fc.constantFrom('\0', 'a', 'ü'), maxLength: 10 })
+  await fc.assert(
+    fc.asyncProperty(fc.array(end, { minLength: 2, maxLength: 60 }), fc.string(), async (ends, start) => {
+      const keys = ends.map((one) => start + one)
+      const out = await sorted(
+        keys.map((key) => record(key)),
+        dir,
+        4096,
+      )
+      const expected = keys.map((key) => Buffer.from(key)).toSorted((a, b) => a.compare(b))
+      assert.deepEqual(
+        out.map(({ key }) => key),
+        expected.map(String),
+      )
+    }),
+    { numRuns: 200 },
+  )
+})
+
 test('more runs than can be merged at once are merged in passes', async (t) => {
   const dir = await folder(t)
   const keys = Array.from({ length: 1000 }, (_, i) => `key-${String((i * 7919) % 1000).padStart(4, '0')}`)

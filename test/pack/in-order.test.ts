@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { openFile } from '../../src/pack/in-file.ts'
+import { openOrder } from '../../src/pack/in-order.ts'
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))
 
 test('turns come in the order in which they were taken, whoever is ready first', async () => {
-  const take = openFile()
+  const take = openOrder()
   const turns = [take(), take(), take()]
   const order: number[] = []
   for (const [i, turn] of turns.entries()) void turn.comes.then(() => order.push(i))
@@ -22,7 +22,7 @@ test('turns come in the order in which they were taken, whoever is ready first',
 })
 
 test('a turn that is taken when all before it are over comes at once', async () => {
-  const take = openFile()
+  const take = openOrder()
   take().over()
   await take().comes
 })

@@ -1,4 +1,4 @@
-/** A place in a file of waiters. */
+/** A place among those that go in order. */
 export interface Turn {
   /** Resolves when all before it are over. */
   readonly comes: Promise<void>
@@ -7,7 +7,7 @@ export interface Turn {
 }
 
 /** One after the other, in the order in which the turns were taken, not in that in which they are ready. */
-export function openFile(): () => Turn {
+export function openOrder(): () => Turn {
   let last = Promise.resolve()
   return () => {
     const comes = last
