@@ -6,7 +6,7 @@ const MiB = 1024 * 1024
 
 /**
  * What worker threads run in tests: what scripts/test.mjs found built, else the source as it is written. A thread
- * with tsx starts one more for it: that takes a second, and once in some thousands of times they never end.
+ * with tsx starts one more for its hooks, which takes a second; a test process that had both was once seen not to end.
  */
 export const WORKER_FILE = new URL(process.env.LONGSHORE_TEST_WORKER ?? './worker.mjs', import.meta.url)
 
