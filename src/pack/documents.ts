@@ -5,6 +5,7 @@ import { LongshoreError } from '../errors.ts'
 import { canonicalJson } from '../manifest/canonical.ts'
 import type { ObjectStore } from '../s3/store.ts'
 import type { Engine } from '../transfer/types.ts'
+import { checked, type Written } from './checked.ts'
 import { CLEAR_MS, clearUploads } from './clear-uploads.ts'
 
 /** Where a pack works: the destination and what moves bytes. */
@@ -57,7 +58,7 @@ export async function writeList(
   desk: Desk,
   key: string,
   chunks: AsyncIterable<Uint8Array>,
-): Promise<{ size: number; crc32: string }> {
+): Promise<Written> {
   let size = 0
   let crc = 0
   const iterator = chunks[Symbol.asyncIterator]()
@@ -96,21 +97,13 @@ export async function writeList(
  * An object of DST in pieces of 4 MiB, of the given size and CRC-32. Ends with INTEGRITY when it turns out to be
  * something else: what was read until then must not have been acted on for good.
  */
-export async function* readList(
-  desk: Desk,
-  key: string,
-  file: { size: number; crc32: string },
-): AsyncGenerator<Uint8Array> {
-  let crc = 0
-  for await (const chunk of readObject(desk, key, file.size)) {
-    crc = crc32(chunk, crc)
-    yield chunk
-  }
-  if (crcHex(crc) === file.crc32) return
+export function readList(desk: Desk, key: string, file: Written): AsyncGenerator<Uint8Array> {
   const path = `${desk.store.url}/${key}`
-  throw new LongshoreError('INTEGRITY', `${path} is not what was written: its CRC-32 is ${crcHex(crc)}`, {
-    path,
-    hint: 'delete the .longshore/ folder of this destination and pack again',
+  return checked(readObject(desk, key, file.size), file, (crc32) => {
+    return new LongshoreError('INTEGRITY', `${path} is not what was written: its CRC-32 is ${crc32}`, {
+      path,
+      hint: 'delete the .longshore/ folder of this destination and pack again',
+    })
   })
 }
 

@@ -6,6 +6,8 @@ import { WHOLE_BYTES } from './upload-shard.ts'
 
 /** Indexes and the result beside each shard, its slice before it. */
 const DOCUMENTS_A_SHARD = 4
+/** For its parts and its two indexes, where another run made the plan; its own slices a run has on its disk. */
+const SLICE_READS = 3
 /** Head, current, manifest. */
 const DOCUMENTS = 3
 
@@ -20,8 +22,7 @@ export function estimatePack(
   for (const { size, objects } of shards) {
     const partSize = partSizeFor(size, options.partSize)
     const parts = Math.ceil(size / partSize)
-    // A run that makes the plan has its slices on its disk; it reads the result only.
-    estimate.get += Math.max(objects, parts) + (options.shards === undefined ? 1 : 4)
+    estimate.get += Math.max(objects, parts) + 1 + (options.shards === undefined ? 0 : SLICE_READS)
     // A multipart upload is begun, noted down and completed by requests of its own.
     estimate.put += DOCUMENTS_A_SHARD + (size <= WHOLE_BYTES ? 1 : parts + 3)
     estimate.bytes += size

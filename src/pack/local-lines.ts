@@ -3,13 +3,14 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32, crcHex } from '../checksum/crc32.ts'
 import { LongshoreError } from '../errors.ts'
+import { checked, type Written } from './checked.ts'
 import { scratchError } from './scratch.ts'
 
 export interface LineFile {
   /** undefined: it is held for a batch, and there is nothing to wait for. */
   write(line: string): Promise<void> | undefined
   /** Closes it; its size and CRC-32. */
-  finish(): Promise<{ size: number; crc32: string }>
+  finish(): Promise<Written>
 }
 
 export const slicePath = (dir: string, i: number): string => join(dir, `slice-${i}`)
@@ -51,25 +52,19 @@ export async function createLineFile(path: string): Promise<LineFile> {
 }
 
 /** What was written there. Ends with INTEGRITY when the disk gives back something else, LOCAL_IO when nothing. */
-export async function* readLineFile(
-  path: string,
-  written: { size: number; crc32: string },
-): AsyncGenerator<Uint8Array> {
-  let size = 0
-  let crc = 0
-  const chunks: AsyncIterable<Buffer> = createReadStream(path, { highWaterMark: READ_BYTES })
+export function readLineFile(path: string, written: Written): AsyncGenerator<Uint8Array> {
+  return checked(readChunks(path), written, () => {
+    return new LongshoreError('INTEGRITY', `${path} is not what was written to it`, {
+      path,
+      hint: 'run again; if it stays, have a look at that disk, or set TMPDIR to another',
+    })
+  })
+}
+
+async function* readChunks(path: string): AsyncGenerator<Uint8Array> {
   try {
-    for await (const chunk of chunks) {
-      size += chunk.length
-      crc = crc32(chunk, crc)
-      yield chunk
-    }
+    yield* createReadStream(path, { highWaterMark: READ_BYTES }) as AsyncIterable<Buffer>
   } catch (error) {
     throw scratchError(error, path)
   }
-  if (size === written.size && crcHex(crc) === written.crc32) return
-  throw new LongshoreError('INTEGRITY', `${path} is not what was written to it`, {
-    path,
-    hint: 'run again; if it stays, have a look at that disk, or set TMPDIR to another',
-  })
 }

@@ -27,14 +27,9 @@ export interface MakePlanOptions {
   dir: string
   /** bytes of sort records held in memory */
   sortMemory?: number | undefined
-  /** Called once, in a listing that is longer than a few pages: much of it is on its way, and little to do here. */
-  onLong?: (() => void) | undefined
   progress: Progress
   signal: AbortSignal
 }
-
-/** Pages of a listing after which it is on its way in many requests at once. */
-const LONG = 4
 
 /** Lists SRC, sorts, groups and lays it out. Nothing is written but below `dir`. */
 export async function makePlan(options: MakePlanOptions): Promise<{ plan: PlanHead; pages: number }> {
@@ -56,10 +51,7 @@ export async function makePlan(options: MakePlanOptions): Promise<{ plan: PlanHe
     source: pack.source,
     signal,
     onFinding: (finding) => findings.add(finding),
-    onPage(objects) {
-      progress.done({ objects })
-      if (totals.pages === LONG) options.onLong?.()
-    },
+    onPage: (objects) => progress.done({ objects }),
   })
   const sorted = spillSort(records, { dir, memory: options.sortMemory, signal })
   const plan = await planShards(sorted, {

@@ -67,7 +67,7 @@ export async function planShards(
       return place(done)
     }
     if (options.localSource) beside.text(`${entry.etag}\n`)
-    listing.text(`${record.key}\n${entry.size}${options.localSource ? '' : ` ${entry.etag}`}\n`)
+    listing.text(`${record.key}\n${options.localSource ? entry.size : record.value}\n`)
     return place(sampler.add(entry))
   }
   for await (const batch of batches) {

@@ -135,8 +135,7 @@ async function work(run: Run): Promise<PackReport> {
       }
     }
     if (plan === undefined) {
-      const onLong = () => void desk.store.expectWrites?.().catch(() => {})
-      const made = (await planned({ ...planning, onLong })).plan
+      const made = (await planned(planning)).plan
       plan = await freezePlan(desk, made, scratch.path)
       // Another task may have been first, with another plan.
       if (plan.digest === made.digest) slices = scratch.path

@@ -39,7 +39,6 @@ export async function s3Store(
       yield* listS3Uploads(session, prefix, call)
     },
     wire: () => wireTarget(session),
-    expectWrites: () => Promise.all([writing(), uploading(), import('./client.ts')]),
     close: async () => session.close(),
   }
 }

@@ -46,8 +46,6 @@ export interface ObjectStore {
    * Asked again after whatever may have changed it: a refusal that the SDK lane mended, credentials near their end.
    */
   wire?(): Promise<WireTarget | NoWire>
-  /** Loads what writes need now, not with the first of them: it keeps this thread busy for a moment. */
-  expectWrites?(): Promise<unknown>
   /** Frees sockets and timers. */
   close(): Promise<void>
 }
