@@ -46,5 +46,6 @@ export function engineLine(stats: EngineStats): string | undefined {
   const handed = reasons.map(([reason, times]) => `${times} × ${reason}`).join(', ')
   const workers = stats.workers === 1 ? '1 worker' : `${stats.workers} workers`
   const parts = [workers, `concurrency ${stats.concurrency}`, `${stats.slowdowns} slowdowns`]
+  if (stats.behind > 0) parts.push(`${stats.behind} GETs pipelined`)
   return `transfer: ${parts.join(', ')}; handed to the SDK lane: ${handed === '' ? 'none' : handed}`
 }

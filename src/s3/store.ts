@@ -54,6 +54,8 @@ export interface CallOptions {
   signal?: AbortSignal | undefined
   /** Called before each attempt with the kind of request it is: 'GET', 'PUT', 'PART', 'HEAD', 'LIST' … */
   onRequest?: ((kind: string) => void) | undefined
+  /** Answered: one that was asked behind another on its connection. */
+  onBehind?: (() => void) | undefined
   /** Called before each further attempt. `slowDown`: the server asked for fewer requests (429, 503). */
   onRetry?: ((retry: { reason: string; slowDown: boolean }) => void) | undefined
 }

@@ -17,6 +17,7 @@ export type DataStore = Pick<ObjectStore, 'url' | 'getInto' | 'putPart' | 'put'>
   getWhole?: WireStore['getThrough']
   /** Of a bucket: the same as getInto, without a promise as long as all goes well. */
   beginGet?: WireStore['beginGet']
+  asksAhead?: WireStore['asksAhead']
 }
 
 /** What all transfers of one thread share. */
@@ -27,7 +28,7 @@ export interface Core {
   pace: Pace
   io: LocalIo
   counters: Counters
-  call: Pick<CallOptions, 'onRequest' | 'onRetry'>
+  call: Pick<CallOptions, 'onRequest' | 'onRetry' | 'onBehind'>
   /** For scopes whose signals requests wait under. */
   sweep: Job
   /** A worker thread: bodies leave it in memory of their own, and disk operations that block are announced. */
@@ -42,6 +43,7 @@ export function openCore(parts: Omit<Core, 'stores' | 'call' | 'sweep'>): Core {
     sweep: { abort: () => parts.slots.sweep() },
     call: {
       onRequest: (kind) => counters.request(kind),
+      onBehind: () => counters.behind(),
       onRetry: ({ reason, slowDown }) => counters.retry(reason, slowDown),
     },
   }
@@ -65,7 +67,8 @@ export function onDisk<T>({ thread }: Core, { id }: Transfer, begin: () => T): T
 
 /** What the engine hands to a store: its requests and retries are counted here. */
 export function callOptions(core: Core, signal: AbortSignal): CallOptions {
-  return { signal, onRequest: core.call.onRequest, onRetry: core.call.onRetry }
+  const { onRequest, onRetry, onBehind } = core.call
+  return { signal, onRequest, onRetry, onBehind }
 }
 
 /** A request with a slot of its own, ahead of the downloads that wait. */

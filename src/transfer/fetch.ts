@@ -111,6 +111,10 @@ export async function fetchPieces(
         signal,
         // Its turn may be far away when others fill the slots: it does not wait for it only to give up then.
         cancel: settle,
+        behind() {
+          const piece = objects[started]
+          return piece !== undefined && isBehind(core, piece)
+        },
         begin(finished) {
           const index = indexes[started] ?? 0
           const piece = objects[started++]
@@ -169,6 +173,11 @@ export function beginObject(
     const request = { key, offset, size, etag, versionId, sum }
     store.beginGet(request, into, callOptions(core, signal), begun)
   }
+}
+
+/** Whether a request for that piece would only wait behind others on a connection. */
+export function isBehind({ stores, pace }: Core, { store, etag, length }: ObjectPiece): boolean {
+  return !pace.limited && stores.get(store)?.asksAhead?.(etag, length) === true
 }
 
 /** One object's bytes, by whichever request of the store's `get` makes. Waits for the rate limit first. */

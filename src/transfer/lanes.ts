@@ -76,6 +76,12 @@ export function openLanes({ url, wire, sdk, bypassed, after }: LaneOptions): Dat
       }
       found.beginGet(request, into, options, watched)
     },
+    asksAhead(etag, length) {
+      const found = wire('GET')
+      // Whoever moves something by it is told why there is none.
+      if (found instanceof Promise) found.catch(() => {})
+      return !(found instanceof Promise) && found?.asksAhead?.(etag, length) === true
+    },
     getThrough: (request, window, options) =>
       move(
         'GET',
@@ -85,6 +91,7 @@ export function openLanes({ url, wire, sdk, bypassed, after }: LaneOptions): Dat
       ),
     async getWhole(request, window, options) {
       const lane = wire('GET')
+      if (lane instanceof Promise) lane.catch(() => {})
       if (lane === undefined || lane instanceof Promise) throw new HandOver('no wire yet')
       const got = await lane.getThrough(request, window, options)
       served.GET++

@@ -4,7 +4,7 @@ import { sumBlocks, wrongBlocks } from './blocks.ts'
 import { carry, copyOf } from './carry.ts'
 import { type Core, onDisk } from './core.ts'
 import { failed } from './failed.ts'
-import { beginObject, markPiece, queueFor } from './fetch.ts'
+import { beginObject, isBehind, markPiece, queueFor } from './fetch.ts'
 import { FAILED, type Finished, type Source } from './slots.ts'
 import {
   BLOCK_BYTES,
@@ -54,6 +54,10 @@ class Quick implements Source, Begun {
   constructor(parts: Parts) {
     this.parts = parts
     this.signal = parts.signal
+  }
+
+  behind(): boolean {
+    return isBehind(this.parts.core, this.parts.piece)
   }
 
   begin(finished: Finished): void {

@@ -40,7 +40,8 @@ export const SUM = {
   slowdowns: 3,
   work: 4,
   ended: 5,
-  firstKind: 6,
+  behind: 6,
+  firstKind: 7,
 } as const
 /** Kinds of requests that threads make; their counters follow each other in `sums`. */
 export const KINDS = ['GET', 'PART', 'PUT', 'HEAD'] as const

@@ -15,6 +15,8 @@ export interface Source {
    * one each.
    */
   begin(finished: Finished): void
+  /** The next one would only wait behind others on a connection: two of those have one slot. Left out: it would not. */
+  behind?(): boolean
   signal: AbortSignal
   /** Called by sweep() once the signal is aborted: its turn will not come. */
   cancel(): void
@@ -37,6 +39,7 @@ export interface Gate {
  * is full first.
  */
 export interface Slots {
+  /** Slots that are taken. */
   readonly active: number
   /** Sources that wait. */
   readonly waiting: number
@@ -50,20 +53,37 @@ export function openSlots(gate: Gate): Slots {
   let uploads: Source[] = []
   let downloads: Source[] = []
   let active = 0
+  /** Of those in flight, how many share a slot with another. */
+  let behind = 0
   let timer: NodeJS.Timeout | undefined
   const head = (): Source | undefined => firstOf(uploads) ?? firstOf(downloads)
   const finished: Finished = (bytes) => {
     active--
     gate.leave()
+    ended(bytes)
+  }
+  const finishedBehind: Finished = (bytes) => {
+    behind--
+    if (behind % 2 === 0) {
+      active--
+      gate.leave()
+    }
+    ended(bytes)
+  }
+  const ended: Finished = (bytes) => {
     // One that failed has done nothing.
     gate.done(bytes === FAILED ? 0 : weightOf(bytes, 1), head() !== undefined)
     pump()
   }
   const pump = () => {
     for (let source = head(); source !== undefined; source = head()) {
-      if (active >= gate.limit || !gate.enter()) return pumpLater()
-      active++
-      source.begin(finished)
+      const shares = source.behind?.() === true
+      if (!shares || behind % 2 === 0) {
+        if (active >= gate.limit || !gate.enter()) return pumpLater()
+        active++
+      }
+      if (shares) behind++
+      source.begin(shares ? finishedBehind : finished)
     }
   }
   const pumpLater = () => {

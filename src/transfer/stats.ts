@@ -17,7 +17,8 @@ export function openStats(about: {
   threads(): Pick<Crew, 'sum' | 'started'> | undefined
 }): { stats: EngineStats; counters: Counters; handedOver(reason: string): void } {
   const { budget, climb } = about
-  const own = { requests: {} as Record<string, number>, retries: 0, slowdowns: 0, bytesIn: 0, bytesOut: 0 }
+  const requests: Record<string, number> = {}
+  const own = { requests, behind: 0, retries: 0, slowdowns: 0, bytesIn: 0, bytesOut: 0 }
   const threads = (at: number) => about.threads()?.sum(at) ?? 0
   const stats: EngineStats = {
     get requests() {
@@ -27,6 +28,9 @@ export function openStats(about: {
         if (made > 0) all[kind] = (all[kind] ?? 0) + made
       }
       return all
+    },
+    get behind() {
+      return own.behind + threads(SUM.behind)
     },
     get retries() {
       return own.retries + threads(SUM.retries)
@@ -56,6 +60,9 @@ export function openStats(about: {
     counters: {
       request(kind) {
         own.requests[kind] = (own.requests[kind] ?? 0) + 1
+      },
+      behind() {
+        own.behind++
       },
       retry(reason, slowDown) {
         own.retries++

@@ -163,6 +163,8 @@ export interface RunOptions {
 export interface EngineStats {
   /** Requests by kind: 'GET', 'PUT', 'PART', 'HEAD' … */
   requests: Record<string, number>
+  /** Of these, asked behind another on a connection before that was answered. */
+  behind: number
   retries: number
   /** Answers 429/503 that made it slow down. */
   slowdowns: number

@@ -99,6 +99,7 @@ function work(port: NonNullable<typeof parentPort>, start: WorkerStart): void {
         const known = KINDS.indexOf(kind as (typeof KINDS)[number])
         if (known >= 0) add(SUM.firstKind + known, 1)
       },
+      behind: () => add(SUM.behind, 1),
       retry(reason, slowDown) {
         add(SUM.retries, 1)
         if (slowDown) add(SUM.slowdowns, 1)

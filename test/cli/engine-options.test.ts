@@ -7,7 +7,7 @@ import { usableCores } from '../../src/transfer/cores.ts'
 
 const stats = {
   ...{ requests: { GET: 2 }, retries: 0, slowdowns: 1, bytesIn: 1, bytesOut: 0, concurrency: 40 },
-  ...{ peakBuffer: 1, handedOver: {}, workers: 1 },
+  ...{ peakBuffer: 1, handedOver: {}, workers: 1, behind: 0 },
 }
 
 function workersOf(given: string | undefined, env: Record<string, string> = {}, mostWorkers?: number) {
@@ -38,6 +38,7 @@ test('the last line of -v says what the engine came to, by reason; nothing when 
   const none = 'transfer: 1 worker, concurrency 40, 1 slowdowns; handed to the SDK lane: none'
   assert.equal(engineLine(stats), none)
   const some = engineLine({ ...stats, workers: 2, handedOver: { chunked: 1, 'answer 404': 3 } })
+  assert.match(engineLine({ ...stats, behind: 7 }) ?? '', /, 1 slowdowns, 7 GETs pipelined; /)
   assert.match(some ?? '', /^transfer: 2 workers, .*: 3 × answer 404, 1 × chunked$/)
   assert.equal(engineLine({ ...stats, requests: {} }), undefined)
 })

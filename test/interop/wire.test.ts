@@ -5,6 +5,8 @@ import { crc32 } from '../../src/checksum/crc32.ts'
 import { openStore } from '../../src/s3/open.ts'
 import { S3_DEFAULTS } from '../../src/s3/settings.ts'
 import { openWire } from '../../src/s3/wire/open-wire.ts'
+import { openPipeline } from '../../src/s3/wire/pipeline.ts'
+import { beginning } from '../s3/wire/raw-server.ts'
 import { startSeaweedfs, startVersitygw } from './support/servers.ts'
 import { orSkip } from './support/tools.ts'
 
@@ -49,6 +51,30 @@ for (const [name, start] of [
         name: 'HandOver',
       })
     }
+    // One behind the other on a connection: 600 of them, on as few as that takes.
+    const ahead = openWire(target, { pipeline: { ...openPipeline(), on: true, proven: true } })
+    t.after(() => ahead.close())
+    const small = await Promise.all(
+      Array.from({ length: 20 }, async (_, i) => {
+        const body = randomBytes(200 + i * 3000)
+        const put = await store.put({ key: `small/${i}`, body })
+        assert.ok(put.status === 'written')
+        return { key: `small/${i}`, body, etag: put.etag }
+      }),
+    )
+    await ahead.getInto(
+      { key: 'small/0', offset: 0, size: 200, etag: small[0]?.etag ?? '' },
+      Buffer.alloc(200),
+    )
+    await Promise.all(
+      Array.from({ length: 30 }, () => small)
+        .flat()
+        .map(async ({ key, body, etag }) => {
+          const into = Buffer.alloc(body.length)
+          await beginning(ahead).getInto({ key, offset: 0, size: body.length, etag }, into)
+          assert.ok(into.equals(body), key)
+        }),
+    )
     const none = await store.put({ key: 'empty', body: Buffer.alloc(0) })
     assert.ok(none.status === 'written')
     await wire.getInto({ key: 'empty', offset: 0, size: 0, etag: none.etag }, Buffer.alloc(0))

@@ -223,6 +223,7 @@ export function memoryEngine(): Engine {
     streams: false,
     stats: {
       requests: {},
+      behind: 0,
       retries: 0,
       slowdowns: 0,
       bytesIn: 0,

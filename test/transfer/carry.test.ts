@@ -32,7 +32,7 @@ function withStore() {
     slots: openSlots({ limit: 2, enter: () => true, leave() {}, done() {} }),
     pace: openPace(undefined),
     io: openLocalIo({ stuckMs: 1000 }),
-    counters: { request() {}, retry() {}, bytesIn() {}, bytesOut() {} },
+    counters: { request() {}, behind() {}, retry() {}, bytesIn() {}, bytesOut() {} },
     thread: undefined,
   })
   core.stores.set('s', {

@@ -4,6 +4,7 @@ import { type TestContext, test } from 'node:test'
 import { LongshoreError } from '../../src/errors.ts'
 import type { ObjectStore } from '../../src/s3/store.ts'
 import { HandOver, type WireStore, type WireTarget } from '../../src/s3/wire/types.ts'
+import { openLanes } from '../../src/transfer/lanes.ts'
 import { openRoute } from '../../src/transfer/route.ts'
 import type { EngineOptions, Transfer } from '../../src/transfer/types.ts'
 import { testEngine } from '../support/engine.ts'
@@ -273,4 +274,18 @@ test('an abort does not wait for a target that takes long to find', async (t) =>
   const move = engine.move({ ...transfer, pieces }, { signal: controller.signal })
   setImmediate(() => controller.abort(new Error('enough')))
   await assert.rejects(move, { message: 'enough' })
+})
+
+test('a wire that can’t be opened is told to whoever needs it, not to who asks whether it asks ahead', async () => {
+  const sdk = memoryStore(memoryBucket())
+  const lanes = openLanes({
+    url: 's3://memory',
+    wire: () => Promise.reject(new Error('no wire')),
+    sdk,
+    bypassed() {},
+    after: () => sdk,
+  })
+  assert.equal(lanes.asksAhead?.('"e"', 100), false)
+  // An unhandled rejection would fail this file.
+  await new Promise((resolve) => setImmediate(resolve))
 })

@@ -115,6 +115,38 @@ test('uploads go first, then downloads in the order they came', async () => {
   assert.deepEqual(order, ['up', 'a1', 'a2', 'b1'])
 })
 
+test('two that only wait behind others on a connection have one slot', () => {
+  let entered = 0
+  const slots = openSlots({ limit: 3, enter: () => ++entered > 0, leave: () => void entered--, done() {} })
+  const running: (() => void)[] = []
+  const held = (behind: boolean): Source => {
+    const made: Source = {
+      left: 1,
+      signal: never,
+      cancel() {},
+      behind: () => behind,
+      begin(finished) {
+        made.left = 0
+        running.push(() => finished(1))
+      },
+    }
+    return made
+  }
+  slots.download(held(false))
+  for (let i = 0; i < 4; i++) slots.download(held(true))
+  assert.deepEqual([running.length, slots.active, entered], [5, 3, 3])
+  slots.download(held(true))
+  slots.download(held(false))
+  assert.deepEqual([running.length, slots.waiting], [5, 2])
+  // One of two that share a slot is over: the next one of its kind takes its half.
+  running[1]?.()
+  assert.deepEqual([running.length, slots.active, entered], [6, 3, 3])
+  for (const end of [running[2], running[3]]) end?.()
+  assert.deepEqual([running.length, slots.active, entered], [7, 3, 3])
+  for (const end of [running[0], running[4], running[5], running[6]]) end?.()
+  assert.deepEqual([slots.active, slots.waiting, entered], [0, 0, 0])
+})
+
 test('what waits under a signal that is aborted never runs, and says so at once', () => {
   const slots = openSlots(gateOf(0))
   const order: string[] = []

@@ -147,6 +147,7 @@ async function observe(t: TestContext, about: Case, kind: Place['kind'] | 'piece
     io: openLocalIo({ stuckMs: 5000, sync: true }),
     counters: {
       request: (what) => event('request', what),
+      behind() {},
       retry: (reason, slowDown) => event('retry', reason, slowDown),
       bytesIn: (bytes) => event('in', bytes),
       bytesOut: (bytes) => event('out', bytes),

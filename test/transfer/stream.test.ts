@@ -44,6 +44,7 @@ function withSource(t: TestContext, get: Feed, change: Partial<Transfer> = {}) {
     io: openLocalIo({ stuckMs: 10_000, sync: true }),
     counters: {
       request() {},
+      behind() {},
       retry() {},
       bytesOut() {},
       bytesIn(bytes) {

@@ -44,6 +44,8 @@ export class Body {
   copy(exchange: Exchange, from: Buffer, start: number, end: number): void {
     for (let at = start; at < end; ) {
       const copied = from.copy(exchange.ask.into, this.got - this.taken, at, end)
+      // A view of no memory takes nothing, and does not say so.
+      if (copied === 0) throw new Error('the memory of an answer was taken away')
       this.keep(exchange, copied)
       at += copied
     }

@@ -1,17 +1,19 @@
 import type { Socket } from 'node:net'
 import { markStale } from '../attempts.ts'
 import { TransportError } from '../transport-error.ts'
-import { Body } from './body.ts'
+import { Answers, type Line } from './answers.ts'
+import { Behind } from './behind.ts'
 import type { Dialler } from './dial.ts'
 import type { Exchange } from './exchange.ts'
 import type { Head } from './head.ts'
-import { HeadReader } from './head-reader.ts'
 import { hungUp, isLost, noConnection } from './lost.ts'
-import { HandOver } from './types.ts'
-import { drainable } from './unwanted.ts'
 
 /** A TLS socket keeps a copy of all it is given: a slice at a time, and only when the one before is gone. */
 const SLICE_BYTES = 256 * 1024
+/** ms without a byte after which nothing more is asked on it */
+const QUIET_MS = 500
+/** ms until it is believed that a server never answers a request that was asked behind another */
+const SILENT_MS = 2000
 
 /** What all connections of a pool share. */
 export interface Owner {
@@ -20,10 +22,21 @@ export interface Owner {
   /** Heads, bodies of refusals, and what nobody asked for; whatever is read into it is used up in the callback. */
   readonly scratch: Buffer
   readonly timeoutMs: number
-  /** The answer is whole; the connection is idle, or ending when the answer says so. */
-  answered(connection: Connection, exchange: Exchange, head: Head): void
-  /** Closed. The exchange that was on it is the owner's to settle: nothing writes into its memory any more. */
-  gone(connection: Connection, exchange: Exchange | undefined, error: unknown): void
+  /** The answer is whole; the connection is idle, or goes on with the next one, or is ending when the answer says so. */
+  answered(
+    connection: Connection,
+    exchange: Exchange,
+    about: { head: Head; behind: boolean; well: boolean },
+  ): void
+  /** The server has answered requests that were asked one behind the other. */
+  readonly proven: boolean
+  /** The server leaves requests that were asked behind another unanswered. */
+  misled(): void
+  /**
+   * Closed. What was on it is the owner's to settle: nothing writes into its memory any more. `exchange` failed;
+   * `rest` did not, it is to be asked again.
+   */
+  gone(connection: Connection, exchange: Exchange | undefined, error: unknown, rest: Exchange[]): void
 }
 
 export interface Dial {
@@ -32,17 +45,14 @@ export interface Dial {
   withinMs: number
 }
 
-/**
- * 'body': the rest of the body lands where it will live. 'flush': the answer is whole, but the last bytes of the
- * request are still the kernel's. 'dead': only the socket's 'close' is awaited.
- */
-type Phase = 'connecting' | 'idle' | 'head' | 'body' | 'drain' | 'flush' | 'dead'
+/** 'flush': the answer is whole, but the last bytes of the request are still the kernel's. 'dead': only 'close' is awaited. */
+type Phase = 'connecting' | 'idle' | 'asked' | 'flush' | 'dead'
 
 /**
- * One socket, and the exchange on it. The view that node gets to read into is exactly the bytes still owed; when
- * none are owed it is the scratch, and a byte that lands there ends the socket.
+ * One socket, and the exchange on it. Light exchanges may follow one that is light: they are asked behind it, and
+ * answered in that order.
  */
-export class Connection {
+export class Connection implements Line {
   readonly dial: Dial
   phase: Phase = 'connecting'
   /** Requests could be sent. */
@@ -50,15 +60,20 @@ export class Connection {
   /** ms it may be idle */
   keepMs = 0
   exchange: Exchange | undefined
+  private readonly behind = new Behind()
+  /** `exchange` itself was asked behind another. */
+  private turned = false
+  /** `exchange` is not what the connection was ended for. */
+  private innocent = false
+  /** It was not ended for an exchange at all. */
+  private byServer = false
   private readonly owner: Owner
   private readonly socket: Socket
   /** Of the owner's clock: connected, a slice sent, a byte received. */
   private alive: number
-  private answers = 0
-  private readonly body = new Body()
-  private readonly reader = new HeadReader()
-  private answer: Head | undefined
-  private refused: Error | undefined
+  private answered = 0
+  private readonly answers: Answers
+  private flushed: (() => void) | undefined
   /** Bytes of the request's body that the socket was given; `writing`: the last of them are not gone yet. */
   private given = 0
   private writing = false
@@ -70,6 +85,7 @@ export class Connection {
     this.dial = dial
     this.alive = owner.clock
     this.exchange = exchange
+    this.answers = new Answers(this, owner.scratch)
     this.socket = dialler.open(dial.address, {
       // Asked for right after each callback: what an answer's last byte changes must be changed within it.
       buffer: () => this.place(),
@@ -85,7 +101,7 @@ export class Connection {
     this.socket.on('error', (error) => this.end(error))
     this.socket.on('end', () => {
       // Before that it is node's to say what went wrong.
-      if (this.phase !== 'connecting') this.end(hungUp(this.phase === 'body' || this.reader.hasBegun))
+      if (this.phase !== 'connecting') this.end(hungUp(this.answers.begun))
     })
     this.socket.on('close', () => this.close())
   }
@@ -108,11 +124,31 @@ export class Connection {
     this.start(exchange)
   }
 
-  /** Drops the socket. The exchange on it is settled when the socket has closed, not before. */
-  end(reason: unknown): void {
+  /** Nothing but light exchanges is on it, it was kept alive before, it gets on, and there is room. */
+  get hasRoom(): boolean {
+    const { phase, exchange, behind, answers, answered } = this
+    if (phase !== 'asked' || exchange === undefined || !exchange.ask.light || answered === 0) return false
+    return answers.mayGoOn && behind.hasRoom && this.quiet <= QUIET_MS
+  }
+
+  /** Only when it has room. */
+  follow(exchange: Exchange): void {
+    exchange.carrier = this
+    this.behind.add(exchange)
+    this.refill()
+  }
+
+  /** Drops the socket. The exchange on it is settled when the socket has closed, not before. `by`: ended for that one. */
+  end(reason: unknown, by?: Exchange): void {
     if (this.phase === 'dead') return
+    const unanswered = this.phase === 'asked' && this.answers.untouched
+    const forAnother = by !== undefined && by !== this.exchange
+    const beforeItsTurn =
+      this.turned && unanswered && (this.doubted || reason === undefined || isLost(reason))
+    this.innocent ||= forAnother || (by === undefined && beforeItsTurn)
+    this.byServer = by === undefined
     // Kept alive, and not a byte came back: it was most likely ended before the request.
-    const stale = this.phase === 'head' && this.answers > 0 && !this.reader.hasBegun && isLost(reason)
+    const stale = unanswered && this.answered > 0 && isLost(reason)
     this.error = stale ? markStale(reason) : reason
     this.phase = 'dead'
     this.socket.destroy()
@@ -128,19 +164,41 @@ export class Connection {
       this.asleep = true
     } else if (phase === 'connecting') {
       if (quiet > dial.withinMs) this.end(noConnection(dial.withinMs))
-    } else if (phase !== 'dead' && quiet > owner.timeoutMs) {
+    } else if (phase !== 'dead' && quiet > this.patience()) {
+      if (this.doubted) owner.misled()
       this.end(new TransportError('timeout', `no answer for ${owner.timeoutMs / 1000} s`))
     }
   }
 
+  /** It is not known whether this server ever answers what was asked behind another. */
+  private get doubted(): boolean {
+    return this.turned && !this.owner.proven && this.answers.untouched
+  }
+
+  private patience(): number {
+    const { timeoutMs } = this.owner
+    return this.doubted ? Math.min(SILENT_MS, timeoutMs) : timeoutMs
+  }
+
   private start(exchange: Exchange): void {
-    this.alive = this.owner.clock
-    this.phase = 'head'
-    this.reader.reset()
-    exchange.started = performance.now()
+    this.turned = false
+    this.expect(exchange)
     this.socket.write(exchange.ask.head, 'latin1')
     this.given = 0
     if (exchange.ask.body !== undefined) this.push()
+  }
+
+  private expect(exchange: Exchange): void {
+    this.alive = this.owner.clock
+    this.phase = 'asked'
+    this.answers.next()
+    exchange.started = performance.now()
+    exchange.crc32 = 0
+  }
+
+  private refill(): void {
+    const heads = this.phase === 'dead' ? '' : this.behind.due()
+    if (heads !== '') this.socket.write(heads, 'latin1')
   }
 
   /** The next slice, when the last one is gone. */
@@ -149,7 +207,7 @@ export class Connection {
     const body = this.exchange?.ask.body
     if (this.phase === 'dead' || error || body === undefined) return
     this.alive = this.owner.clock
-    if (this.phase === 'flush') this.complete()
+    if (this.phase === 'flush') this.flushed?.()
     else if (this.given < body.length) {
       const slice = body.subarray(this.given, this.given + SLICE_BYTES)
       this.given += slice.length
@@ -158,95 +216,78 @@ export class Connection {
     }
   }
 
+  get written(): number {
+    return this.behind.written
+  }
+
+  get halfSent(): boolean {
+    const body = this.exchange?.ask.body
+    return body !== undefined && this.given < body.length
+  }
+
+  get dead(): boolean {
+    return this.phase === 'dead'
+  }
+
+  /** It may be another's: before it is believed its exchange is asked again, by itself. */
+  odd(): void {
+    if (this.exchange === undefined || (!this.turned && this.written === 0)) return
+    this.exchange.doubt = 'odd'
+    this.innocent = true
+  }
+
+  finished(head: Head, refused: Error | undefined): void {
+    if (this.writing) {
+      this.phase = 'flush'
+      this.flushed = () => this.complete(head, refused)
+    } else this.complete(head, refused)
+  }
+
   /** Total, like take(): node would call it again, for ever, after a throw. */
   private place(): Uint8Array {
-    const { scratch } = this.owner
-    const { phase, body, exchange } = this
     try {
-      if (phase === 'body' && exchange !== undefined) return body.place(exchange)
-      if (phase === 'drain') return scratch.subarray(0, Math.min(body.owed, scratch.length))
+      return this.answers.place()
     } catch (error) {
-      // The memory was taken away, by a transfer to another thread.
       this.end(error)
+      return this.owner.scratch
     }
-    return scratch
   }
 
   private take(count: number): boolean {
+    this.alive = this.owner.clock
     try {
-      const wrong = this.receive(count)
-      if (wrong !== undefined) this.end(wrong)
+      const wrong = this.answers.receive(count)
+      if (wrong !== undefined) this.end(wrong, this.exchange)
     } catch (error) {
-      this.end(error)
+      this.end(error, this.exchange)
     }
     return true
   }
 
-  /** What the connection must be ended for. */
-  private receive(count: number): Error | undefined {
-    this.alive = this.owner.clock
-    const { phase } = this
-    if (phase === 'head') return this.receiveHead(count)
-    if (phase !== 'body' && phase !== 'drain') return new HandOver('bytes that nobody asked for')
-    const { body, exchange } = this
-    if (phase === 'body' && exchange !== undefined) body.keep(exchange, count)
-    else body.drop(count)
-    if (body.owed === 0) this.finish()
-    return undefined
-  }
-
-  private receiveHead(count: number): Error | undefined {
-    const head = this.reader.read(this.owner.scratch, count)
-    if (head === undefined) return undefined
-    return typeof head === 'string' ? new HandOver(head) : this.receiveAnswer(head, this.reader.bodyAt, count)
-  }
-
-  /** The body's first bytes lie in the scratch, from `start` to `end`. */
-  private receiveAnswer(head: Head, start: number, end: number): Error | undefined {
-    const { exchange } = this
-    if (exchange === undefined) return new HandOver('an answer to nothing')
-    const { body, judge } = exchange.ask
-    const refused = judge(head)
-    // The rest of what was refused early is not sent, so nothing can follow it here.
-    if (body !== undefined && this.given < body.length) {
-      return refused ?? new HandOver('an answer to half a request')
-    }
-    const length = refused === undefined ? exchange.ask.length : drainable(refused, head)
-    if (length === undefined) return refused
-    const here = end - start
-    if (here > length) return refused ?? new HandOver('bytes after the answer')
-    this.answer = head
-    this.refused = refused
-    this.body.begin(length)
-    if (refused === undefined) this.body.copy(exchange, this.owner.scratch, start, end)
-    else this.body.drop(here)
-    this.phase = refused === undefined ? 'body' : 'drain'
-    if (this.body.owed === 0) this.finish()
-    return undefined
-  }
-
-  private finish(): void {
-    if (this.writing) this.phase = 'flush'
-    else this.complete()
-  }
-
-  private complete(): void {
-    const { exchange, answer, refused } = this
-    if (exchange === undefined || answer === undefined) return
-    this.exchange = undefined
-    this.answer = undefined
-    this.answers++
+  private complete(head: Head, refused: Error | undefined): void {
+    const { exchange, turned } = this
+    if (exchange === undefined) return
+    const next = this.behind.next()
+    this.exchange = next
+    this.flushed = undefined
+    this.answered++
     this.phase = 'idle'
-    if (answer.close) this.end(undefined)
-    this.owner.answered(this, exchange, answer)
-    if (refused === undefined) exchange.done(answer)
+    this.turned = next !== undefined
+    if (next !== undefined) this.expect(next)
+    if (head.close) this.end(undefined)
+    this.owner.answered(this, exchange, { head, behind: turned, well: refused === undefined })
+    if (refused === undefined) exchange.done(head)
     else exchange.fail(refused)
+    this.refill()
   }
 
   private close(): void {
-    if (this.phase !== 'dead') this.end(hungUp(this.phase === 'body' || this.reader.hasBegun))
-    const { exchange } = this
+    if (this.phase !== 'dead') this.end(hungUp(this.answers.begun))
+    const { exchange, innocent } = this
     this.exchange = undefined
-    this.owner.gone(this, exchange, this.error)
+    const rest = this.behind.clear()
+    if (innocent && exchange !== undefined) rest.unshift(exchange)
+    if (this.byServer) for (const one of rest) one.doubt ??= 'ended'
+    this.owner.gone(this, innocent ? undefined : exchange, this.error, rest)
   }
 }

@@ -5,7 +5,8 @@ import type { Window } from './types.ts'
 
 /** What carries an exchange and can be told to let go of it. */
 export interface Carrier {
-  end(reason: unknown): void
+  /** `by`: the exchange that it is ended for. */
+  end(reason: unknown, by: Exchange): void
 }
 
 /** What an exchange brought. */
@@ -28,6 +29,8 @@ export interface Ask {
   window: Window | undefined
   /** Its CRC-32 is wanted. */
   sum: boolean
+  /** It may be asked behind others of its kind on one connection, before they are answered. */
+  light: boolean
   /** What is wrong with an answer by its head: its body does not go to `into` then. */
   judge: (head: Head) => Error | undefined
   call: CallOptions
@@ -41,7 +44,7 @@ export class Exchange {
   readonly ask: Ask
   /** The connection it is on. */
   carrier: Carrier | undefined
-  /** When it was written to a connection, ms of performance.now(); 0: not yet */
+  /** When it was its connection's turn to answer it, ms of performance.now(); 0: not yet */
   started = 0
   /** Addresses that took no connection for it. */
   tried: Set<string> | undefined
@@ -53,6 +56,10 @@ export class Exchange {
   crc32 = 0
   /** It is itself the second of another. */
   racer = false
+  /** It was asked on one connection with others, and came to nothing: it does not follow others again. */
+  alone = false
+  /** Why: the server ended the connection, or its answer may have been another's. What it gets by itself will tell. */
+  doubt: 'ended' | 'odd' | undefined
   private reason: unknown
   private won: Head | undefined
   private failure: { error: unknown } | undefined
@@ -64,6 +71,11 @@ export class Exchange {
     this.resolve = resolve
     this.reject = reject
     if (ask.call.signal !== undefined) watchAbort(ask.call.signal, this)
+  }
+
+  /** Asked again it could still bring something. */
+  get open(): boolean {
+    return !this.settled && !this.cancelled && this.won === undefined
   }
 
   /** `into` is full. */
@@ -94,14 +106,14 @@ export class Exchange {
     this.cancelled = true
     this.reason = reason
     if (this.carrier === undefined) this.fail(reason)
-    else this.carrier.end(reason)
+    else this.carrier.end(reason, this)
   }
 
   /** Sends the same again, into memory of its own. `ended` is called when that is over. */
   race(run: (second: Exchange) => void, ended: () => void): void {
     const into = Buffer.allocUnsafeSlow(this.ask.length)
     const second = new Exchange(
-      { ...this.ask, into, window: undefined, call: {} },
+      { ...this.ask, into, window: undefined, light: false, call: {} },
       ({ head }) => {
         ended()
         this.overtaken(head)
@@ -120,7 +132,7 @@ export class Exchange {
     if (this.settled || this.cancelled) return
     this.won = head
     if (this.carrier === undefined) this.takeOver(head)
-    else this.carrier.end(undefined)
+    else this.carrier.end(undefined, this)
   }
 
   private takeOver(head: Head): void {

@@ -9,6 +9,9 @@ import type { Signer } from './sign.ts'
 import { HandOver, type Window } from './types.ts'
 import { unwanted } from './unwanted.ts'
 
+/** Longer answers have their connections to themselves: others would wait for them. */
+const LIGHT_BYTES = 64 * 1024
+
 /** A CRC-32 in base64; "-N" behind it is a sum of sums. */
 const SUM = /^[A-Za-z0-9+/]{6}==$/
 
@@ -29,7 +32,13 @@ export function startGet(
   to: { pool: Pool; signer: Signer },
   request: GetRequest,
   place: Uint8Array | Window,
-  about: { call: CallOptions; resolve: (answer: Answer) => void; reject: (error: unknown) => void },
+  about: {
+    call: CallOptions
+    resolve: (answer: Answer) => void
+    reject: (error: unknown) => void
+    /** The first attempt: it may share a connection with others. */
+    first?: boolean
+  },
 ): void {
   const { key, offset, etag, versionId, sum = false } = request
   const { length } = place
@@ -38,8 +47,14 @@ export function startGet(
   const judge = (answer: Head) => judgeGet(answer, request, place)
   const window = place instanceof Uint8Array ? undefined : place
   const into = place instanceof Uint8Array ? place : place.memory
-  const ask = { head, body: undefined, length, into, window, sum, judge, call: about.call }
+  const light = about.first === true && window === undefined && isLight(etag, length)
+  const ask = { head, body: undefined, length, into, window, sum, light, judge, call: about.call }
   to.pool.run(new Exchange(ask, about.resolve, about.reject))
+}
+
+/** It may be asked behind others: it keeps none waiting for long, and its ETag tells that an answer is its own. */
+export function isLight(etag: string, length: number): boolean {
+  return etag !== '' && length <= LIGHT_BYTES
 }
 
 /** Size 0 goes without a Range: it would be answered 416. */

@@ -18,21 +18,21 @@ export class HeadReader {
     this.begun = ''
   }
 
-  /** The first `count` bytes of `bytes` have come. undefined: more has to; a text: why it is not understood. */
-  read(bytes: Buffer, count: number): Head | string | undefined {
+  /** What lies in `bytes` from `from` to `to` has come. undefined: more has to; a text: why it is not understood. */
+  read(bytes: Buffer, from: number, to: number): Head | string | undefined {
     const { begun } = this
-    // What is found beyond `count` is of an older answer.
-    const end = begun === '' ? bytes.indexOf(END) : -1
-    if (end >= 0 && end + END.length <= count) {
+    // What is found beyond `to` is of an older read.
+    const end = begun === '' ? bytes.indexOf(END, from) : -1
+    if (end >= 0 && end + END.length <= to) {
       this.bodyAt = end + END.length
-      return parseHead(bytes.toString('latin1', 0, end))
+      return parseHead(bytes.toString('latin1', from, end))
     }
-    const text = begun + bytes.toString('latin1', 0, count)
+    const text = begun + bytes.toString('latin1', from, to)
     const found = text.indexOf('\r\n\r\n')
     if (found > MAX_HEAD_BYTES || (found < 0 && text.length > MAX_HEAD_BYTES)) return 'a head without an end'
     this.begun = text
     if (found < 0) return undefined
-    this.bodyAt = found + END.length - begun.length
+    this.bodyAt = from + found + END.length - begun.length
     return parseHead(text.slice(0, found))
   }
 }

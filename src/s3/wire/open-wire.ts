@@ -2,19 +2,17 @@ import { LongshoreError } from '../../errors.ts'
 import { answeredWell, newServerState, withAttempts } from '../attempts.ts'
 import { damaged } from '../damaged.ts'
 import type { CallOptions, GetRequest, GotBytes } from '../store.ts'
-import type { Resolve } from './addresses.ts'
 import type { Answer } from './exchange.ts'
-import { checkGot, isWhole, sendGet, startGet } from './get.ts'
-import { openPool, type Pool } from './pool.ts'
+import { checkGot, isLight, isWhole, sendGet, startGet } from './get.ts'
+import { openPool, type Pool, type PoolOptions } from './pool.ts'
 import { sendPut } from './put.ts'
 import { openSigner, type Signer } from './sign.ts'
 import type { WireStore, WireTarget } from './types.ts'
 
 /**
- * The fast lane to one bucket. Throws HandOver for a target that can't be said in a request. `resolve`: another way
- * from the host's name to its addresses.
+ * The fast lane to one bucket. Throws HandOver for a target that can't be said in a request.
  */
-export function openWire(target: WireTarget, options: { resolve?: Resolve | undefined } = {}): WireStore {
+export function openWire(target: WireTarget, options: PoolOptions = {}): WireStore {
   const { url, bucket } = target
   let now = target
   const to: { pool: Pool; signer: Signer } = { pool: openPool(target, options), signer: openSigner(target) }
@@ -82,11 +80,13 @@ export function openWire(target: WireTarget, options: { resolve?: Resolve | unde
       }
       call.onRequest?.('GET')
       try {
-        startGet(to, request, into, { call, resolve, reject })
+        startGet(to, request, into, { call, resolve, reject, first: true })
       } catch (error) {
         reject(error)
       }
     },
+
+    asksAhead: (etag, length) => to.pool.asksAhead && isLight(etag, length),
 
     async getThrough(request, window, call = {}) {
       const { key } = request

@@ -5,6 +5,7 @@ import { Connection, type Owner } from './connection.ts'
 import { type Dialler, openDialler } from './dial.ts'
 import type { Exchange } from './exchange.ts'
 import { openPeers } from './peers.ts'
+import { openPipeline, type Pipeline } from './pipeline.ts'
 import type { WireTarget } from './types.ts'
 
 /** ms to connect while there are other addresses to try */
@@ -22,6 +23,8 @@ const MAX_RACE_BYTES = 16 * 1024 * 1024
 
 /** Kept-alive connections to one server, as many as there are requests: the engine's concurrency is the limit. */
 export interface Pool {
+  /** A light exchange would be asked behind another now. */
+  readonly asksAhead: boolean
   /** Settles the exchange, sooner or later. */
   run(exchange: Exchange): void
   /** Ends what is idle now, and the rest after its answer. */
@@ -30,9 +33,17 @@ export interface Pool {
   close(reason: unknown): void
 }
 
-export function openPool(target: WireTarget, options: { resolve?: Resolve | undefined } = {}): Pool {
+export interface PoolOptions {
+  /** Another way from the host's name to its addresses. */
+  resolve?: Resolve | undefined
+  /** Another judge of whether requests are asked behind others. */
+  pipeline?: Pipeline | undefined
+}
+
+export function openPool(target: WireTarget, options: PoolOptions = {}): Pool {
   const addresses = openAddresses(target.host, options.resolve)
   const peers = openPeers()
+  const pipeline = options.pipeline ?? openPipeline()
   const all = new Set<Connection>()
   const idle: Connection[] = []
   /** Waiting for an address. */
@@ -51,28 +62,41 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
     clock: 0,
     scratch: Buffer.allocUnsafeSlow(SCRATCH_BYTES),
     timeoutMs: target.timeoutMs,
-    answered(connection, exchange, { keepAliveMs }) {
-      const { body, length } = exchange.ask
-      if (body === undefined) peers.record(length, performance.now() - exchange.started)
+    answered(connection, exchange, { head: { keepAliveMs }, behind, well }) {
+      const { body, length, light } = exchange.ask
+      const ms = performance.now() - exchange.started
+      if (body === undefined) peers.record(length, ms)
+      if (light) {
+        pipeline.answered(ms, behind)
+        if (behind) exchange.ask.call.onBehind?.()
+        if (well && exchange.doubt === 'ended') pipeline.askedAgain()
+        if (well && exchange.doubt === 'odd') pipeline.misled()
+      }
       // A second before the server would, so that its good-bye does not cross a request.
       const told = keepAliveMs === undefined ? IDLE_MS : Math.max(keepAliveMs - 1000, keepAliveMs / 2)
       connection.keepMs = Math.min(told, habitMs, MAX_IDLE_MS)
-      if (retired) connection.end(undefined)
+      if (retired && connection.exchange === undefined) connection.end(undefined)
       else if (connection.phase === 'idle') idle.push(connection)
     },
-    gone(connection, exchange, error) {
+    get proven() {
+      return pipeline.proven
+    },
+    misled: () => pipeline.misled(),
+    gone(connection, exchange, error, rest) {
       all.delete(connection)
       const at = idle.indexOf(connection)
       if (at >= 0) idle.splice(at, 1)
       if (all.size === 0) stop()
+      for (const one of rest) askAgain(one)
       if (exchange === undefined) {
+        if (rest.length > 0) return
         // Ended by the server although it was idle: the others go before they are as old.
         if (error !== undefined && connection.quiet > LEARN_MS) {
           habitMs = Math.min(habitMs, connection.quiet * 0.75)
         }
         return
       }
-      if (connection.opened || exchange.cancelled || !isUnreached(error)) exchange.fail(error)
+      if (connection.opened || !exchange.open || !isUnreached(error)) exchange.fail(error)
       else {
         addresses.avoid(connection.dial.address)
         dial(exchange, error)
@@ -80,11 +104,22 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
     },
   }
 
+  /** By itself: the connection that it was on with others ended, and not by its fault. */
+  const askAgain = (exchange: Exchange) => {
+    exchange.carrier = undefined
+    exchange.alone = true
+    exchange.started = 0
+    if (closed !== undefined || !exchange.open) return exchange.fail(closed?.reason)
+    exchange.ask.call.onRequest?.('GET')
+    run(exchange)
+  }
+
   const sweep = () => {
     const now = performance.now()
     // Time in which this thread did something else is not the server's: it was not listened to.
     owner.clock += Math.min(now - swept, 2 * SWEEP_MS)
     swept = now
+    pipeline.look()
     for (const connection of all) {
       const { exchange } = connection
       if (exchange !== undefined && exchange.started > 0) hurry(exchange, now)
@@ -112,9 +147,13 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
   }
 
   const run = (exchange: Exchange) => {
-    if (closed !== undefined) exchange.fail(closed.reason)
+    if (closed !== undefined) return exchange.fail(closed.reason)
     if (exchange.settled) return
     requests++
+    if (pipeline.on && exchange.ask.light && !exchange.alone) {
+      const busy = withRoom()
+      if (busy !== undefined) return busy.follow(exchange)
+    }
     for (let one = idle.pop(); one !== undefined; one = idle.pop()) {
       if (one.usable()) {
         one.send(exchange)
@@ -123,6 +162,12 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
       one.end(undefined)
     }
     dial(exchange, undefined)
+  }
+
+  /** The first, whichever it is: as few connections as can be, so that each has much to do at once. */
+  const withRoom = (): Connection | undefined => {
+    for (const one of all) if (one.hasRoom) return one
+    return undefined
   }
 
   const dial = (exchange: Exchange, before: unknown) => {
@@ -159,6 +204,9 @@ export function openPool(target: WireTarget, options: { resolve?: Resolve | unde
   }
 
   return {
+    get asksAhead() {
+      return pipeline.on && withRoom() !== undefined
+    },
     run,
     retire() {
       retired = true

@@ -21,7 +21,7 @@ export function sendPut(
   return new Promise((resolve, reject) => {
     to.pool.run(
       new Exchange(
-        { head, body, length: 0, into: NOTHING, window: undefined, sum: false, judge, call },
+        { head, body, length: 0, into: NOTHING, window: undefined, sum: false, light: false, judge, call },
         resolve,
         reject,
       ),

@@ -83,6 +83,8 @@ export interface WireStore {
   getInto(request: GetRequest, into: Uint8Array, options?: CallOptions): Promise<GotBytes>
   /** The same, for the many: without a promise as long as all goes well. Never throws. */
   beginGet?(request: GetRequest, into: Uint8Array, call: CallOptions, begun: Begun): void
+  /** Whether such a GET, begun now, would only wait behind others on a connection: the server does one at a time. */
+  asksAhead?(etag: string, length: number): boolean
   /** By a range, of all the object too: the checksum of a whole one is getInto's to check. */
   getThrough(request: GetRequest, window: Window, options?: CallOptions): Promise<GotBytes>
   putPart(request: PartRequest, options?: CallOptions): Promise<UploadedPart>

@@ -3,8 +3,8 @@ import { createServer, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import { type Certificate, makeCertificate } from '../../../src/devserver/certificate.ts'
 import type { GotBytes } from '../../../src/s3/store.ts'
-import type { Resolve } from '../../../src/s3/wire/addresses.ts'
 import { openWire } from '../../../src/s3/wire/open-wire.ts'
+import type { PoolOptions } from '../../../src/s3/wire/pool.ts'
 import type { WireStore, WireTarget } from '../../../src/s3/wire/types.ts'
 import type { Cleanup } from '../../support/tmp.ts'
 
@@ -29,7 +29,7 @@ export interface RawServer {
   open: Set<Socket>
   certificate: Certificate | undefined
   target(changed?: Partial<WireTarget>): WireTarget
-  openWire(changed?: Partial<WireTarget>, options?: { resolve?: Resolve }): WireStore
+  openWire(changed?: Partial<WireTarget>, options?: PoolOptions): WireStore
 }
 
 export interface RawOptions {
