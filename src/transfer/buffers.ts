@@ -3,6 +3,16 @@ const SMALLEST = 4 * 1024
 const LARGE = 1024 * 1024
 const LARGE_STEP = 64 * 1024
 
+/**
+ * Where malloc gets pages of their own it begins 16 bytes behind their start, and copying whole pages of a file there
+ * is four times slower on AMD's Zen 3 than 64 bytes behind it (2.1 and 8.2 GB/s: its `rep movsb`).
+ */
+const ASIDE = 48
+
+function allocate(size: number): Buffer {
+  return Buffer.allocUnsafeSlow(size + ASIDE).subarray(ASIDE)
+}
+
 /** Buffers that are used again: twenty thousand small transfers need a few dozen, not twenty thousand. */
 export interface Buffers {
   take(length: number): Buffer
@@ -42,7 +52,7 @@ export function openBuffers(allowance: number): Buffers {
       if (found === undefined) {
         // Of another size, all of them: they make way.
         if (used + idleBytes > allowance) clear()
-        return Buffer.allocUnsafeSlow(size)
+        return allocate(size)
       }
       idleBytes -= size
       return found
