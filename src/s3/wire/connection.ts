@@ -127,7 +127,8 @@ export class Connection implements Line {
   /** Nothing but light exchanges is on it, it was kept alive before, it gets on, and there is room. */
   get hasRoom(): boolean {
     const { phase, exchange, behind, answers, answered } = this
-    if (phase !== 'asked' || exchange === undefined || !exchange.ask.light || answered === 0) return false
+    if (phase !== 'asked' || exchange === undefined || answered === 0) return false
+    if (!exchange.ask.light || exchange.alone) return false
     return answers.mayGoOn && behind.hasRoom && this.quiet <= QUIET_MS
   }
 

@@ -56,7 +56,7 @@ export class Exchange {
   crc32 = 0
   /** It is itself the second of another. */
   racer = false
-  /** It was asked on one connection with others, and came to nothing: it does not follow others again. */
+  /** It was asked on one connection with others, and came to nothing: it has one to itself now. */
   alone = false
   /** Why: the server ended the connection, or its answer may have been another's. What it gets by itself will tell. */
   doubt: 'ended' | 'odd' | undefined

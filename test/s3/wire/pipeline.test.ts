@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { crc32 } from '../../../src/checksum/crc32.ts'
 import { openPipeline, type Pipeline } from '../../../src/s3/wire/pipeline.ts'
 import type { WireStore } from '../../../src/s3/wire/types.ts'
 import type { Cleanup } from '../../support/tmp.ts'
@@ -116,6 +117,7 @@ function asking(wire: WireStore, asked: Asked = { requests: 0, behind: 0, retrie
       onRetry: ({ reason }) => void asked.retries.push(reason),
     })
     assert.deepEqual(into, bodyOf(key, length), key)
+    assert.equal(got.crc32, crc32(into), key)
     return got
   }
   return { get, asked }
@@ -325,8 +327,14 @@ test('memory that was taken away ends its own request, and none of the others', 
   gone.catch(() => {})
   const others = Promise.all([get('k1'), get('k2')])
   while (held.length < 3) await sleep(5)
+  const [first, ...behind] = held
+  assert.ok(first !== undefined)
+  const answer = answerOf(first)
+  first.socket.write(answer.subarray(0, -20))
+  while (into[19] === 0) await sleep(1)
   structuredClone(into, { transfer: [into.buffer] })
-  for (const one of held) one.socket.write(answerOf(one))
+  first.socket.write(answer.subarray(-20))
+  for (const one of behind) one.socket.write(answerOf(one))
   await assert.rejects(gone)
   await others
   assert.deepEqual(asked.retries, [])
@@ -360,12 +368,29 @@ test('what is no answer at all, behind another, is no failure either', async (t)
   assert.deepEqual(asked.retries, [])
 })
 
+test('a server that answers nothing right while more is asked on a connection is soon asked one at a time', async (t) => {
+  const { pipeline, all, asked } = await warm(t, {
+    async answer(request) {
+      const { connection, socket } = request
+      waiting.set(connection, (waiting.get(connection) ?? 0) + 1)
+      await sleep(5)
+      const alone = waiting.get(connection) === 1
+      if (alone) waiting.delete(connection)
+      socket.write(alone ? answerOf(request) : 'HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n')
+    },
+  })
+  const waiting = new Map<number, number>()
+  await all(40)
+  assert.equal(pipeline.on, false)
+  assert.deepEqual(asked.retries, [])
+})
+
 test('one that is given up while it waits behind others takes none of them with it', async (t) => {
   const held: RawRequest[] = []
   const { get, asked } = await warm(t, {
     answer(request) {
       if (request.connection > 0) request.socket.write(answerOf(request))
-      else held.push(request)
+      else if (held.push(request) === 1) request.socket.write(answerOf(request).subarray(0, -5))
     },
   })
   const ended = new AbortController()
@@ -373,6 +398,7 @@ test('one that is given up while it waits behind others takes none of them with 
   const given = get('k2', { signal: ended.signal })
   const last = get('k3')
   while (held.length < 4) await sleep(5)
+  await sleep(20)
   ended.abort(new Error('no longer wanted'))
   await assert.rejects(given, /no longer wanted/)
   await Promise.all([others, last])
