@@ -59,6 +59,13 @@ export function openLanes({ url, wire, sdk, bypassed, after }: LaneOptions): Dat
       (lane) => (rest === undefined ? lane.getInto(request, into, options) : rest()),
       (lane) => lane.getInto(request, into, options),
     )
+  const openNow = (): WireStore | undefined => {
+    const found = wire('GET')
+    if (!(found instanceof Promise)) return found
+    // Whoever moves something by it is told why there is none.
+    found.catch(() => {})
+    return undefined
+  }
   return {
     url,
     getInto: (request, into, options) => getInto(wire('GET'), request, into, options),
@@ -77,10 +84,7 @@ export function openLanes({ url, wire, sdk, bypassed, after }: LaneOptions): Dat
       found.beginGet(request, into, options, watched)
     },
     asksAhead(etag, length) {
-      const found = wire('GET')
-      // Whoever moves something by it is told why there is none.
-      if (found instanceof Promise) found.catch(() => {})
-      return !(found instanceof Promise) && found?.asksAhead?.(etag, length) === true
+      return openNow()?.asksAhead?.(etag, length) === true
     },
     getThrough: (request, window, options) =>
       move(
@@ -90,9 +94,8 @@ export function openLanes({ url, wire, sdk, bypassed, after }: LaneOptions): Dat
         (lane) => throughMemory(lane, request, window, options),
       ),
     async getWhole(request, window, options) {
-      const lane = wire('GET')
-      if (lane instanceof Promise) lane.catch(() => {})
-      if (lane === undefined || lane instanceof Promise) throw new HandOver('no wire yet')
+      const lane = openNow()
+      if (lane === undefined) throw new HandOver('no wire yet')
       const got = await lane.getThrough(request, window, options)
       served.GET++
       return got

@@ -1,4 +1,4 @@
-import { performance } from 'node:perf_hooks'
+import { openBusyShare } from '../busy-share.ts'
 import { crc32 } from '../checksum/crc32.ts'
 import { type Core, callOptions, type DataStore, onDisk } from './core.ts'
 import { inTurn } from './slots.ts'
@@ -110,15 +110,13 @@ function source(core: Core, { length, pieces }: Transfer): Source | undefined {
 
 /** Whether it is worth going on, since it was asked last. */
 function watchWorth(core: Core, position: () => number): () => boolean {
-  let before = performance.eventLoopUtilization()
+  const busyShare = openBusyShare()
   let at = position()
   return () => {
-    const now = performance.eventLoopUtilization()
-    const { utilization } = performance.eventLoopUtilization(now, before)
+    const busy = busyShare()
     const moved = position() > at
-    before = now
     at = position()
-    return moved && utilization >= BUSY && !core.io.slow
+    return moved && busy >= BUSY && !core.io.slow
   }
 }
 

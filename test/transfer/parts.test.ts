@@ -117,7 +117,7 @@ test('uploads go first, then downloads in the order they came', async () => {
 
 test('two that only wait behind others on a connection have one slot', () => {
   let entered = 0
-  const slots = openSlots({ limit: 3, enter: () => ++entered > 0, leave: () => void entered--, done() {} })
+  const slots = openSlots({ ...gateOf(3), enter: () => ++entered > 0, leave: () => void entered-- })
   const running: (() => void)[] = []
   const held = (behind: boolean): Source => {
     const made: Source = {

@@ -1,4 +1,4 @@
-import { performance } from 'node:perf_hooks'
+import { openBusyShare } from '../../busy-share.ts'
 
 /** ms; a server whose fastest answer took longer is far: its time goes by on the way, and connections hide that better */
 const NEAR_MS = 5
@@ -34,7 +34,7 @@ export interface Pipeline {
 }
 
 /** `busy`: share of the time since it was asked last in which the thread was busy. */
-export function openPipeline(busy: () => number = busyShare()): Pipeline {
+export function openPipeline(busy: () => number = openBusyShare()): Pipeline {
   let on = false
   let over = false
   let fastest = Number.POSITIVE_INFINITY
@@ -86,14 +86,5 @@ export function openPipeline(busy: () => number = busyShare()): Pipeline {
       } else if (window.busy < IDLE) on = false
       else if (since.length < JUDGED && since.push(window) === JUDGED) judge()
     },
-  }
-}
-
-function busyShare(): () => number {
-  let last = performance.eventLoopUtilization()
-  return () => {
-    const before = last
-    last = performance.eventLoopUtilization()
-    return performance.eventLoopUtilization(last, before).utilization
   }
 }

@@ -103,7 +103,8 @@ interface Asked {
   retries: string[]
 }
 
-function asking(wire: WireStore, asked: Asked = { requests: 0, behind: 0, retries: [] }) {
+function asking(wire: WireStore) {
+  const asked: Asked = { requests: 0, behind: 0, retries: [] }
   const begun = beginning(wire)
   const get = async (
     key: string,
@@ -124,14 +125,14 @@ function asking(wire: WireStore, asked: Asked = { requests: 0, behind: 0, retrie
 }
 
 /** A wire to a server that answers the first request, so that its connection is known to be kept. */
-async function warm(t: Cleanup, options: RawOptions, changed = {}) {
+async function warm(t: Cleanup, options: RawOptions) {
   const server = await rawServer(t, {
     ...options,
     answer: (request) =>
       keyOf(request) === 'first' ? void request.socket.write(answerOf(request)) : options.answer(request),
   })
   const pipeline = always()
-  const wire = server.openWire({ secure: options.tls === true, ...changed }, { pipeline })
+  const wire = server.openWire({ secure: options.tls === true }, { pipeline })
   const { get, asked } = asking(wire)
   await get('first')
   const all = (count: number) => Promise.all(Array.from({ length: count }, (_, i) => get(`k${i}`)))
@@ -320,10 +321,7 @@ test('memory that was taken away ends its own request, and none of the others', 
   })
   const into = new Uint8Array(40)
   const request = { key: 'k0', offset: 0, size: 40, etag: '"k0"' }
-  const gone = new Promise((resolve, reject) => {
-    const rest = (go: () => Promise<unknown>) => void go().then(resolve, reject)
-    wire.beginGet?.(request, into, {}, { done: resolve, trouble: rest })
-  })
+  const gone = beginning(wire).getInto(request, into)
   gone.catch(() => {})
   const others = Promise.all([get('k1'), get('k2')])
   while (held.length < 3) await sleep(5)
