@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs'
 import { CommanderError } from 'commander'
 import { LongshoreError } from '../errors.ts'
 import { errorText, reportError } from './error-report.ts'
-import { limitHeaps } from './heap.ts'
 import { textLog } from './log.ts'
 import { buildProgram, DEFINITIONS } from './program.ts'
 
@@ -11,7 +10,7 @@ import { buildProgram, DEFINITIONS } from './program.ts'
  * by LINGER_MS at most. Everything beyond the command tree is imported when a command runs.
  */
 export async function main(argv: readonly string[]): Promise<void> {
-  setTimeout(limitHeaps, LONG_MS).unref()
+  setTimeout(longRun, LONG_MS).unref()
   process.on('unhandledRejection', fatal)
   process.on('uncaughtException', fatal)
   try {
@@ -37,6 +36,11 @@ export async function main(argv: readonly string[]): Promise<void> {
 const LINGER_MS = 3000
 /** A run that is no longer than this is over before its heaps are large. */
 const LONG_MS = 1000
+
+async function longRun(): Promise<void> {
+  const { limitHeaps } = await import('./heap.ts')
+  limitHeaps()
+}
 
 function linger(): void {
   setTimeout(() => process.exit(), LINGER_MS).unref()

@@ -16,7 +16,7 @@ const SCRIPT = "(function (exports) { exports.main = async () => console.log('fr
 function withBuild(t: TestContext, { text = SCRIPT, name = 'main.cjs' } = {}) {
   const dir = tempDir(t)
   for (const name of ['bin', 'dist']) mkdirSync(join(dir, name))
-  for (const name of ['longshore.js', 'compiled.cjs', 'worker.cjs'])
+  for (const name of ['longshore.js', 'compiled.cjs', 'worker.cjs', 'package.json'])
     copyFileSync(join(ROOT, 'bin', name), join(dir, 'bin', name))
   writeFileSync(join(dir, 'package.json'), '{"type":"module"}')
   writeFileSync(join(dir, 'dist/main.js'), "export const main = async () => console.log('from the modules')")
@@ -38,6 +38,7 @@ function withBuild(t: TestContext, { text = SCRIPT, name = 'main.cjs' } = {}) {
     execFileSync(process.execPath, [join(dir, 'bin/longshore.js'), ...args], {
       env: {},
       encoding: 'utf8',
+      stdio: 'pipe',
     }).trim()
   return { dir, script, cache, run }
 }
@@ -46,6 +47,15 @@ test('a command starts from the script that this node compiled, and one that onl
   const { run } = withBuild(t)
   assert.equal(run('status'), 'from the script')
   for (const word of ['-v', '--help', '--version']) assert.equal(run(word), 'from the modules')
+})
+
+test('a command that is left with nothing to wait for before its end is no success', (t) => {
+  const text = SCRIPT.replace("console.log('from the script')", 'new Promise(() => {})')
+  const { dir, run } = withBuild(t, { text })
+  writeFileSync(join(dir, 'dist/main.js'), 'export const main = () => new Promise(() => {})')
+  for (const word of ['status', '--help']) {
+    assert.throws(() => run(word), { status: 1, stderr: /^longshore: INTERNAL: [^\n]+\n$/ })
+  }
 })
 
 test('a cache of code that is cut, damaged or of another script is not used', (t) => {
