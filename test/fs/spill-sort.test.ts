@@ -70,6 +70,23 @@ test('keys that begin alike, end early or hold zeroes are told apart by all of t
   )
 })
 
+test('records that outgrow the memory that a sort begins with are all there, large ones too', async (t) => {
+  const dir = await folder(t)
+  const memory = 2 * 1024 * 1024
+  for (const [count, bytes] of [
+    [3, 60_000],
+    [900, 700],
+    [1, 200_000],
+    [30, 150_000],
+  ] as const) {
+    const records = Array.from({ length: count }, (_, i) =>
+      record(`${(i * 7) % count}`.padStart(5, '0'), `${i}`.repeat(bytes).slice(0, bytes)),
+    )
+    const expected = records.toSorted((a, b) => (a.key < b.key ? -1 : 1))
+    assert.deepEqual(await sorted(records, dir, memory), expected)
+  }
+})
+
 test('more runs than can be merged at once are merged in passes', async (t) => {
   const dir = await folder(t)
   const keys = Array.from({ length: 1000 }, (_, i) => `key-${String((i * 7919) % 1000).padStart(4, '0')}`)
