@@ -244,17 +244,25 @@ export class Connection implements Line {
     } else this.complete(head, refused)
   }
 
-  /** Total, like take(): node would call it again, for ever, after a throw. */
+  /**
+   * Total, like take(): node would call it again, for ever, after a throw; and over TLS it would try to fill a place of
+   * no bytes for ever. It asks once more after the callback that has ended the socket.
+   */
   private place(): Uint8Array {
+    const { scratch } = this.owner
+    if (this.phase === 'dead') return scratch
     try {
-      return this.answers.place()
+      const place = this.answers.place()
+      if (place.length > 0) return place
+      throw new Error('an answer has no place')
     } catch (error) {
       this.end(error)
-      return this.owner.scratch
+      return scratch
     }
   }
 
   private take(count: number): boolean {
+    if (this.phase === 'dead') return true
     this.alive = this.owner.clock
     try {
       const wrong = this.answers.receive(count)

@@ -70,17 +70,19 @@ test('an answer that breaks off in the middle is taken anew from its beginning',
   assert.deepEqual([begun.length, retries.length], [2, 1])
 })
 
-test('a window that can take no more ends the request with its own error: nothing is asked again', async (t) => {
-  const server = await rawServer(t, { answer: (r) => void r.socket.write(rangeOf(r, object)) })
-  const full = new LongshoreError('NO_SPACE', 'the disk is full')
-  const through = openWindow(1_000_000, 100_000, (at) => {
-    if (at > 0) throw full
+for (const tls of [false, true]) {
+  test(`a window that can take no more ends the request with its own error: nothing is asked again, ${tls ? 'https' : 'http'}`, async (t) => {
+    const server = await rawServer(t, { tls, answer: (r) => void r.socket.write(rangeOf(r, object)) })
+    const full = new LongshoreError('NO_SPACE', 'the disk is full')
+    const through = openWindow(1_000_000, 100_000, (at) => {
+      if (at > 0) throw full
+    })
+    const failed = server.openWire().getThrough(range(5), through.window)
+    await assert.rejects(failed, (error) => error === full)
+    assert.equal(server.requests.length, 1)
+    while (server.open.size > 0) await sleep(5)
   })
-  const failed = server.openWire().getThrough(range(5), through.window)
-  await assert.rejects(failed, (error) => error === full)
-  assert.equal(server.requests.length, 1)
-  while (server.open.size > 0) await sleep(5)
-})
+}
 
 test('after an abort nothing is taken any more', async (t) => {
   const server = await rawServer(t, {
