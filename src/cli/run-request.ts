@@ -26,6 +26,7 @@ export async function runRequest(request: Request, argv: readonly string[]): Pro
   let verbose = argv.includes('-v') || argv.includes('--verbose')
   let log: Log = await createLog({ format: 'text', verbose, color: false, stream: process.stderr })
   let display: Display | undefined
+  let stuck = false
 
   try {
     const tree = {
@@ -96,6 +97,7 @@ export async function runRequest(request: Request, argv: readonly string[]): Pro
     if (output.closed) return 1
     const report = withTry(reportError(error, signals.signal), definition.name)
     const { code, message, hint, path, exit, stack } = report
+    stuck = code === 'STUCK'
     if (json && !definition.writesBytes) {
       output.json({ type: 'error', command: definition.name, code, message, hint, path, exit })
     }
@@ -104,6 +106,8 @@ export async function runRequest(request: Request, argv: readonly string[]): Pro
   } finally {
     await output.flushed()
     signals.dispose()
+    // An exit in order would wait for its threads, and one of them waits for a disk that does not answer.
+    if (stuck) process.kill(process.pid, 'SIGKILL')
   }
 }
 

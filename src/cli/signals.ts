@@ -37,7 +37,11 @@ export function watchSignals(): Signals {
       // npm and some launchers pass on a Ctrl-C that the terminal has sent to the whole group already.
       if (Date.now() - first < ECHO_MS) return
       // After the other handlers of this signal: CMD is sent it as well.
-      setImmediate(() => process.exit(exit))
+      setImmediate(() => {
+        // Where a disk does not answer, this exit waits for a thread, and the next signal has to end that.
+        for (const one of ['SIGINT', 'SIGTERM']) process.removeAllListeners(one)
+        process.exit(exit)
+      })
     }
     process.on(name, handler)
     return [name, handler] as const

@@ -63,6 +63,6 @@ export function isStuck(error: unknown): boolean {
 export function stuck(path: string, stuckMs: number): LongshoreError {
   return new LongshoreError('STUCK', `${path}: the disk has not answered for ${stuckMs / 1000} s`, {
     path,
-    hint: 'look at the disk or the mount (dmesg); this process may have to be killed',
+    hint: 'look at the disk or the mount (dmesg), and run again when it answers',
   })
 }
