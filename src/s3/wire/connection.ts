@@ -7,9 +7,8 @@ import type { Dialler } from './dial.ts'
 import type { Exchange } from './exchange.ts'
 import type { Head } from './head.ts'
 import { hungUp, isLost, noConnection } from './lost.ts'
+import { Outgoing } from './outgoing.ts'
 
-/** A TLS socket keeps a copy of all it is given: a slice at a time, and only when the one before is gone. */
-const SLICE_BYTES = 256 * 1024
 /** ms without a byte after which nothing more is asked on it */
 const QUIET_MS = 500
 /** ms until it is believed that a server never answers a request that was asked behind another */
@@ -73,10 +72,7 @@ export class Connection implements Line {
   private alive: number
   private answered = 0
   private readonly answers: Answers
-  private flushed: (() => void) | undefined
-  /** Bytes of the request's body that the socket was given; `writing`: the last of them are not gone yet. */
-  private given = 0
-  private writing = false
+  private readonly outgoing: Outgoing
   private asleep = false
   private error: unknown
 
@@ -90,6 +86,10 @@ export class Connection implements Line {
       // Asked for right after each callback: what an answer's last byte changes must be changed within it.
       buffer: () => this.place(),
       callback: (count) => this.take(count),
+    })
+    this.outgoing = new Outgoing(this.socket, () => {
+      this.alive = owner.clock
+      return this.phase !== 'dead'
     })
     exchange.carrier = this
     this.socket.on(dialler.openedBy, () => {
@@ -185,8 +185,7 @@ export class Connection implements Line {
     this.turned = false
     this.expect(exchange)
     this.socket.write(exchange.ask.head, 'latin1')
-    this.given = 0
-    if (exchange.ask.body !== undefined) this.push()
+    this.outgoing.begin(exchange.ask.body)
   }
 
   private expect(exchange: Exchange): void {
@@ -202,28 +201,12 @@ export class Connection implements Line {
     if (heads !== '') this.socket.write(heads, 'latin1')
   }
 
-  /** The next slice, when the last one is gone. */
-  private readonly push = (error?: Error | null): void => {
-    this.writing = false
-    const body = this.exchange?.ask.body
-    if (this.phase === 'dead' || error || body === undefined) return
-    this.alive = this.owner.clock
-    if (this.phase === 'flush') this.flushed?.()
-    else if (this.given < body.length) {
-      const slice = body.subarray(this.given, this.given + SLICE_BYTES)
-      this.given += slice.length
-      this.writing = true
-      this.socket.write(slice, this.push)
-    }
-  }
-
   get written(): number {
     return this.behind.written
   }
 
   get halfSent(): boolean {
-    const body = this.exchange?.ask.body
-    return body !== undefined && this.given < body.length
+    return this.outgoing.halfSent
   }
 
   get dead(): boolean {
@@ -238,9 +221,9 @@ export class Connection implements Line {
   }
 
   finished(head: Head, refused: Error | undefined): void {
-    if (this.writing) {
+    if (this.outgoing.busy) {
       this.phase = 'flush'
-      this.flushed = () => this.complete(head, refused)
+      this.outgoing.whenGone(() => this.complete(head, refused))
     } else this.complete(head, refused)
   }
 
@@ -278,7 +261,6 @@ export class Connection implements Line {
     if (exchange === undefined) return
     const next = this.behind.next()
     this.exchange = next
-    this.flushed = undefined
     this.answered++
     this.phase = 'idle'
     this.turned = next !== undefined
