@@ -23,7 +23,10 @@ export async function moveToTrash(cache: Cache, path: string, bytes: number): Pr
     if (errorCode(error) === 'ENOENT') return undefined
     throw error
   }
-  await syncDir(dirname(path))
+  // Gone with its last dataset, by another evict: there is nothing left to sync.
+  await syncDir(dirname(path)).catch((error) => {
+    if (errorCode(error) !== 'ENOENT') throw error
+  })
   await syncDir(dirname(to))
   return to
 }
