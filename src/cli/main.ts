@@ -10,7 +10,8 @@ import { buildProgram, DEFINITIONS } from './program.ts'
  * by LINGER_MS at most. Everything beyond the command tree is imported when a command runs.
  */
 export async function main(argv: readonly string[]): Promise<void> {
-  setTimeout(longRun, LONG_MS).unref()
+  // It only saves memory.
+  setTimeout(() => void longRun().catch(() => {}), LONG_MS).unref()
   process.on('unhandledRejection', fatal)
   process.on('uncaughtException', fatal)
   try {
