@@ -29,12 +29,12 @@ test('a command that is STUCK says so and ends, though its disk never answers', 
   assert.equal(JSON.parse(stdout).code, 'STUCK')
 })
 
-test('beside a dead disk a third signal ends what the second one could not', async (t) => {
+test('beside a dead disk further signals end what the second one could not', async (t) => {
   const { child, ended } = onDeadDisk(t, 'wait')
   await once(child.stdout, 'data')
-  for (let n = 0; n < 3; n++) {
+  // One soon after another is taken for its echo: on a busy machine it takes more than three.
+  while (child.exitCode === null && child.signalCode === null) {
     child.kill('SIGTERM')
-    // One soon after another is taken for its echo.
     await sleep(500)
   }
   assert.equal((await ended).code, 143)
