@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readdir, rename } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { Amount } from '../fs/amount.ts'
-import { syncDir } from '../fs/durable.ts'
+import { syncDir, syncDirIfThere } from '../fs/durable.ts'
 import { errorCode } from '../fs/error-code.ts'
 import { deleteTree } from './delete-tree.ts'
 import { measureTree } from './measure-tree.ts'
@@ -23,10 +23,8 @@ export async function moveToTrash(cache: Cache, path: string, bytes: number): Pr
     if (errorCode(error) === 'ENOENT') return undefined
     throw error
   }
-  // Gone with its last dataset, by another evict: there is nothing left to sync.
-  await syncDir(dirname(path)).catch((error) => {
-    if (errorCode(error) !== 'ENOENT') throw error
-  })
+  // Another evict may have taken its last dataset, and the folder with it.
+  await syncDirIfThere(dirname(path))
   await syncDir(dirname(to))
   return to
 }

@@ -39,7 +39,7 @@ export function watchSignals(): Signals {
       // After the other handlers of this signal: CMD is sent it as well.
       setImmediate(() => {
         // Where a disk does not answer, this exit waits for a thread, and the next signal has to end that.
-        for (const one of ['SIGINT', 'SIGTERM']) process.removeAllListeners(one)
+        for (const one of Object.keys(ERRORS)) process.removeAllListeners(one)
         process.exit(exit)
       })
     }

@@ -68,9 +68,16 @@ export async function removeDurable(path: string): Promise<void> {
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error
   }
-  await syncDir(dirname(path)).catch((error) => {
+  await syncDirIfThere(dirname(path))
+}
+
+/** syncDir() of a folder that may have been removed meanwhile: then nothing in it is left to sync. */
+export async function syncDirIfThere(path: string): Promise<void> {
+  try {
+    await syncDir(path)
+  } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error
-  })
+  }
 }
 
 /** fsync(2) of a folder: the names in it are on the disk. Filesystems that can't (EINVAL) are left alone. */
