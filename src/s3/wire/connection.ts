@@ -276,6 +276,8 @@ export class Connection implements Line {
     if (this.phase !== 'dead') this.end(hungUp(this.answers.begun))
     const { exchange, innocent } = this
     this.exchange = undefined
+    // Nor does it hold that one's body any longer.
+    this.outgoing.begin(undefined)
     const rest = this.behind.clear()
     if (innocent && exchange !== undefined) rest.unshift(exchange)
     if (this.byServer) for (const one of rest) one.doubt ??= 'ended'
