@@ -44,6 +44,8 @@ export async function handleRequest(
   waitsForContinue: boolean,
 ): Promise<void> {
   const method = request.method ?? 'GET'
+  // Of the requests pipelined on it, each may watch it.
+  request.socket.setMaxListeners(0)
   let to = NOWHERE
   let effects = NO_EFFECTS
   let call: Call | undefined
@@ -71,7 +73,7 @@ export async function handleRequest(
     for await (const chunk of slices(
       request.iterator({ destroyOnReturn: false }),
       effects.bytesPerSecond,
-      response,
+      request.socket,
     )) {
       got += chunk.length
       if (effects.resetAfter !== undefined && got >= effects.resetAfter) throw CUT
@@ -88,7 +90,7 @@ export async function handleRequest(
         'x-amz-copy-source' in request.headers,
       )
       effects = serving.faults.strike(method, to)
-      if (effects.delayMs > 0) await pause(effects.delayMs, response)
+      if (effects.delayMs > 0) await pause(effects.delayMs, request.socket)
       if (effects.stallFirst) return record(0)
       if (effects.resetFirst) throw CUT
       if (effects.failure !== undefined) throw effects.failure

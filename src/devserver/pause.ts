@@ -1,7 +1,8 @@
-import type { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
 
 /** Waits so many ms, or until the connection closes. */
-export function pause(ms: number, connection: EventEmitter): Promise<void> {
+export function pause(ms: number, connection: Socket): Promise<void> {
+  if (connection.destroyed) return Promise.resolve()
   return new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer)

@@ -1,4 +1,5 @@
-import { type ServerResponse, STATUS_CODES } from 'node:http'
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Reply } from './call.ts'
 import type { Effects } from './effects.ts'
 import { pause } from './pause.ts'
@@ -8,12 +9,10 @@ import { pause } from './pause.ts'
  * after it. Resolves with the bytes of body handed to the socket.
  */
 export async function sendByHand(
-  response: ServerResponse,
+  socket: Socket,
   { status, headers, body }: Pick<Reply, 'status' | 'headers' | 'body'>,
   effects: Effects,
 ): Promise<number> {
-  const { socket } = response
-  if (socket === null) return 0
   const lines = Object.entries({ ...headers, connection: 'close' }).map(
     ([name, value]) => `${name}: ${value}`,
   )
@@ -28,7 +27,7 @@ export async function sendByHand(
   }
   const first = slowHead?.bytes ?? 0
   socket.write(head.subarray(0, first))
-  await pause(slowHead?.ms ?? 0, response)
+  await pause(slowHead?.ms ?? 0, socket)
   socket.write(head.subarray(first))
   let sent = 0
   for await (const chunk of body === undefined ? [] : Buffer.isBuffer(body) ? [body] : body.chunks()) {

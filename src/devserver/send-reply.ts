@@ -1,10 +1,11 @@
-import type { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Reply } from './call.ts'
 import type { Effects } from './effects.ts'
 import { pause } from './pause.ts'
 import { reset } from './reset.ts'
 import { sendByHand } from './send-by-hand.ts'
+import { turn } from './turn.ts'
 
 /** Writes the answer, with the faults that are about its body. Resolves with the bytes of body that were handed to the socket. */
 export async function sendReply(
@@ -13,6 +14,8 @@ export async function sendReply(
   effects: Effects,
   head: boolean,
 ): Promise<number> {
+  const connection = response.req.socket
+  if (!(await turn(response, connection))) return 0
   const { body } = reply
   const length = body?.length ?? (head ? (reply.length ?? 0) : 0)
   const short = effects.shortBody
@@ -24,7 +27,7 @@ export async function sendReply(
   else if (effects.interim === 102) response.writeProcessing()
   if (effects.cutHeadAfter !== undefined || effects.slowHead !== undefined) {
     const written = bare || head ? undefined : body
-    return sendByHand(response, { status: reply.status, headers, body: written }, effects)
+    return sendByHand(connection, { status: reply.status, headers, body: written }, effects)
   }
   response.writeHead(reply.status, headers)
   if (bare || head || body === undefined) {
@@ -76,7 +79,7 @@ async function sendBody(
   let sent = 0
   let pending = Promise.resolve()
   try {
-    for await (const chunk of slices(chunks, effects.bytesPerSecond, response)) {
+    for await (const chunk of slices(chunks, effects.bytesPerSecond, response.req.socket)) {
       const wanted = chunk.subarray(0, until - sent)
       const { flipAt } = effects
       if (flipAt !== undefined && flipAt >= sent && flipAt < sent + wanted.length) {
@@ -113,7 +116,7 @@ async function* once(body: Buffer): AsyncGenerator<Buffer> {
 export async function* slices(
   chunks: AsyncIterable<Buffer>,
   bytesPerSecond: number | undefined,
-  connection: EventEmitter,
+  connection: Socket,
 ): AsyncGenerator<Buffer> {
   if (bytesPerSecond === undefined) return yield* chunks
   const step = Math.max(1, Math.floor(bytesPerSecond / 10))

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { get } from 'node:https'
 import { connect } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import type { FaultAction } from '../../src/devserver/fault-rule.ts'
 import { type TestServer, withDevServer } from '../support/devserver.ts'
 
@@ -109,4 +111,30 @@ test('a reset reaches a client that talks TLS, and the server goes on', async (t
     remove()
     assert.equal(await fetched(), 200)
   }
+})
+
+test('the server closes although a client went with answers still queued behind one that never came', async (t) => {
+  const { server, bucket, seed } = await withDevServer(t, { anonymous: true, undisturbed: 'counts' })
+  const keys = ['first', 'body', 'head', 'late', 'large', 'plain']
+  seed(Object.fromEntries(keys.map((key) => [key, Buffer.alloc(key === 'large' ? 3_000_000 : 100_000)])))
+  const faults: [string, FaultAction][] = [
+    ['first', { kind: 'stall', afterBytes: 10 }],
+    ['body', { kind: 'flip-byte', at: 7 }],
+    ['head', { kind: 'slow-head', bytes: 12, ms: 100_000 }],
+    ['late', { kind: 'delay', ms: 100_000 }],
+  ]
+  for (const [key, action] of faults) server.faults.add({ do: action, match: { key } })
+  const socket = connect(server.port, '127.0.0.1')
+  socket.on('error', () => undefined)
+  const answered = once(socket, 'data')
+  socket.write(keys.map((key) => `GET /${bucket}/${key} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n`).join(''))
+  await answered
+  // All but the late one, which is in the log when it is answered.
+  while (server.requests.count('GetObject') < keys.length - 1) await setTimeout(5)
+  socket.destroy()
+  const closed = await Promise.race([
+    server.close().then(() => true),
+    setTimeout(20_000, false, { ref: false }),
+  ])
+  assert.equal(closed, true)
 })
