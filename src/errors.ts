@@ -9,6 +9,7 @@ export const EXIT = {
   locked: 6,
   pending: 75,
   sigint: 130,
+  killed: 137,
   sigterm: 143,
 } as const
 
@@ -40,7 +41,6 @@ const STATUS_OF = {
   SOURCE_CHANGED: EXIT.failed,
   ARCHIVED: EXIT.failed,
   DIFFERS: EXIT.failed,
-  STUCK: EXIT.failed,
   INTERNAL: EXIT.failed,
   INCOMPLETE: EXIT.incomplete,
   NOTHING_TO_RESTORE: EXIT.incomplete,
@@ -52,6 +52,7 @@ const STATUS_OF = {
   LOCKED: EXIT.locked,
   SUPERSEDED: EXIT.locked,
   NOT_DRAINED: EXIT.pending,
+  STUCK: EXIT.killed,
   INTERRUPTED: EXIT.sigint,
   TERMINATED: EXIT.sigterm,
 } as const satisfies Record<string, ExitStatus>

@@ -42,6 +42,8 @@ export interface Definition<S extends Specs> {
   tellsItems?: boolean
   /** Its own lines, or a trainer's, share the terminal: a bar would be in their way. */
   drawsNoBar?: boolean
+  /** A disk that does not answer does not end it: it tries again later. */
+  outlivesStuck?: boolean
   /** Worker threads at most, with --workers auto: it runs beside someone else's work. */
   mostWorkers?: number
   summary: string

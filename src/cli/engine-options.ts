@@ -1,4 +1,5 @@
 import type { CommandContext } from '../commands/context.ts'
+import type { LongshoreError } from '../errors.ts'
 import { usableCores } from '../transfer/cores.ts'
 import type { EngineStats } from '../transfer/types.ts'
 import type { GlobalValues } from './global-options.ts'
@@ -6,18 +7,20 @@ import { readLane } from './lane.ts'
 
 /**
  * The engine's options as the user gave them. `mostWorkers`: threads at most when the user leaves the choice to us.
- * `tell` is told, at the end, what the engine came to.
+ * `tell` is told, at the end, what the engine came to;
+ * `onStuck`, of a disk that does not answer.
  */
 export function engineOptions(
   globals: GlobalValues,
   env: Readonly<Record<string, string | undefined>>,
-  about: { mostWorkers: number | undefined; tell(line: string): void },
+  about: { mostWorkers: number | undefined; tell(line: string): void; onStuck(error: LongshoreError): void },
 ): CommandContext['engine'] {
   const { concurrency, memory, bwlimit } = globals
   return {
     ...{ concurrency, memory, bwlimit },
     ...workersOf(globals.workers, usableCores(), about.mostWorkers ?? Infinity),
     lane: readLane(env),
+    onStuck: about.onStuck,
     onClose(stats) {
       const line = engineLine(stats)
       if (line !== undefined) about.tell(line)

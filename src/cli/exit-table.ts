@@ -9,6 +9,7 @@ export const EXIT_TABLE: readonly (readonly [string, string])[] = [
   ['6', 'locked, or superseded by another writer'],
   ['75', 'stopped before everything pending was committed (sync)'],
   ['130', 'SIGINT (sync: 0 or 75)'],
+  ['137', 'a disk does not answer: ended by a SIGKILL of its own'],
   ['143', 'SIGTERM (sync: 0 or 75)'],
 ]
 

@@ -1,7 +1,8 @@
 import type { CommandContext } from '../commands/context.ts'
-import { LongshoreError } from '../errors.ts'
+import { EXIT, LongshoreError } from '../errors.ts'
 import { S3_DEFAULTS } from '../s3/settings.ts'
 import { loadConfig } from './config.ts'
+import { endHard, watchDisk } from './dead-disk.ts'
 import { engineOptions } from './engine-options.ts'
 import { errorText, reportError } from './error-report.ts'
 import { GLOBALS, type GlobalValues } from './global-options.ts'
@@ -14,7 +15,11 @@ import { watchSignals } from './signals.ts'
 import { createOutput } from './stdout.ts'
 
 /** Resolves the options, runs the command, shows what came of it. Returns the exit status and never throws. */
-export async function runRequest(request: Request, argv: readonly string[]): Promise<number> {
+export async function runRequest(
+  request: Request,
+  argv: readonly string[],
+  { graceMs }: { graceMs?: number } = {},
+): Promise<number> {
   const { definition } = request
   const env = process.env
   const signals = watchSignals()
@@ -26,6 +31,7 @@ export async function runRequest(request: Request, argv: readonly string[]): Pro
   let verbose = argv.includes('-v') || argv.includes('--verbose')
   let log: Log = await createLog({ format: 'text', verbose, color: false, stream: process.stderr })
   let display: Display | undefined
+  const disk = watchDisk({ graceMs })
   let stuck = false
 
   try {
@@ -70,12 +76,13 @@ export async function runRequest(request: Request, argv: readonly string[]): Pro
       engine: engineOptions(globals, env, {
         mostWorkers: definition.mostWorkers,
         tell: (told) => display?.debug(told),
+        onStuck: (error) => (definition.outlivesStuck ? undefined : disk.met(error)),
       }),
       partSize: globals.partSize,
       dryRun: globals.dryRun,
       env,
     }
-    const outcome = await definition.run({
+    const running = definition.run({
       words: request.words,
       tail: request.tail,
       values,
@@ -85,30 +92,38 @@ export async function runRequest(request: Request, argv: readonly string[]): Pro
       output,
       columns: process.stdout.isTTY ? Math.max(40, process.stdout.columns || 80) : 80,
     })
+    const outcome = await Promise.race([running, disk.overdue])
     display.stop()
+    stuck = disk.error !== undefined && outcome.exit !== 0
+    const exit = stuck ? EXIT.killed : outcome.exit
     if (!json) for (const text of outcome.lines) output.line(text)
     else if (outcome.report !== undefined) {
-      output.json({ type: 'summary', command: definition.name, ...outcome.report, exit: outcome.exit })
+      output.json({ type: 'summary', command: definition.name, ...outcome.report, exit })
     }
-    return outcome.exit
+    return exit
   } catch (error) {
     display?.stop()
     // `longshore cat … | head`: its reader had enough. Nothing to say, but not all of it was done.
     if (output.closed) return 1
     const report = withTry(reportError(error, signals.signal), definition.name)
-    const { code, message, hint, path, exit, stack } = report
-    stuck = code === 'STUCK'
+    const { code, message, hint, path, stack } = report
+    stuck = disk.error !== undefined || code === 'STUCK'
+    const exit = stuck ? EXIT.killed : report.exit
     if (json && !definition.writesBytes) {
       output.json({ type: 'error', command: definition.name, code, message, hint, path, exit })
     }
     log.write('error', errorText(report), { code, hint, path, ...(verbose ? { stack } : {}) })
     return exit
   } finally {
+    disk.settled()
+    if (stuck) await endHard([output.flushed(), written(process.stderr)])
     await output.flushed()
     signals.dispose()
-    // An exit in order would wait for its threads, and one of them waits for a disk that does not answer.
-    if (stuck) process.kill(process.pid, 'SIGKILL')
   }
+}
+
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write('', () => resolve()))
 }
 
 type Reported = ReturnType<typeof reportError>

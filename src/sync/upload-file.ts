@@ -116,7 +116,7 @@ async function place(writer: LogWriter, file: StagedFile, job: UploadJob): Promi
     if (outcome.status !== 'taken') return placed(file, key, outcome.crc32, outcome.status === 'moved')
     unpin(writer, job, key)
   }
-  throw new LongshoreError('STUCK', `no key found for ${file.path}: every answer was lost`, {
+  throw new LongshoreError('TIMEOUT', `no key found for ${file.path}: every answer was lost`, {
     path: placeUrl(writer) + file.path,
     hint: 'run it again when the connection is better',
   })

@@ -5,7 +5,7 @@ import { type Climb, openClimb } from './climb.ts'
 import { callOptions, inSlot, openCore } from './core.ts'
 import { startHere } from './here.ts'
 import { type OpenWire, type OwnLanes, openOwnLanes } from './lanes.ts'
-import { openLocalIo } from './local-io.ts'
+import { isStuck, openLocalIo } from './local-io.ts'
 import { openPace } from './pace.ts'
 import { openRoute, type Route } from './route.ts'
 import { type Mover, moveOne, runPlan } from './run.ts'
@@ -88,6 +88,9 @@ export function openEngine(options: EngineOptions, parts: EngineParts = {}): Eng
       return climb.limit
     },
     start: threads?.start ?? ((transfer, scope, settle) => startHere(core, transfer, scope, settle)),
+    failed(error) {
+      if (isStuck(error)) options.onStuck?.(error)
+    },
     closeIdle() {
       crew?.idle()
       return io.closeIdle()

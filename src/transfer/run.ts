@@ -21,6 +21,8 @@ export interface Mover {
   copies: boolean
   /** What is open, to be aborted at the engine's end. */
   open: Set<Job>
+  /** A transfer did not come off, with what reason ever. */
+  failed(error: LongshoreError): void
   /** A run is over: files that were kept open for its next piece are closed. */
   closeIdle(): Promise<void>
 }
@@ -45,6 +47,7 @@ export async function moveOne(
       mover.budget.release(held)
     }
     if (result.ok) return result
+    mover.failed(result.error)
     throw result.error
   } catch (error) {
     scope.signal.throwIfAborted()
@@ -82,6 +85,7 @@ export async function runPlan(mover: Mover, plan: Plan, options: RunOptions): Pr
       if (isPart(result)) return tell(result)
       running--
       mover.budget.release(held)
+      if (!result.ok) mover.failed(result.error)
       tell(result)
       wake?.()
     })

@@ -199,6 +199,8 @@ export interface EngineOptions {
   onRetry?: ((reason: string) => void) | undefined
   /** ms after which a local read, write or fsync that has not returned is STUCK. Default 60,000. */
   stuckMs?: number | undefined
+  /** Told of each transfer that is STUCK, in whatever thread: an exit in order would wait for that disk. */
+  onStuck?: ((error: LongshoreError) => void) | undefined
   /** Told once, when the engine is closed. */
   onClose?: ((stats: EngineStats) => void) | undefined
 }
@@ -206,5 +208,5 @@ export interface EngineOptions {
 /** What a command's user decides about the engine; the command adds its own signal and reports. */
 export type EngineSettings = Pick<
   EngineOptions,
-  'concurrency' | 'memory' | 'bwlimit' | 'workers' | 'workersForLarge' | 'lane' | 'onClose'
+  'concurrency' | 'memory' | 'bwlimit' | 'workers' | 'workersForLarge' | 'lane' | 'onStuck' | 'onClose'
 >

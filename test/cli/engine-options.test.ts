@@ -13,7 +13,7 @@ const stats = {
 function workersOf(given: string | undefined, env: Record<string, string> = {}, mostWorkers?: number) {
   const line = (spec: unknown) => (spec === GLOBALS.workers && given !== undefined ? [given] : undefined)
   const globals = resolveOptions(GLOBALS, { line, env, config: { find: () => undefined }, section: '' })
-  return engineOptions(globals, env, { mostWorkers, tell() {} }).workers
+  return engineOptions(globals, env, { mostWorkers, tell() {}, onStuck() {} }).workers
 }
 
 test('--workers auto is a thread a core, the last one for large ranges only, and two at most beside a trainer', () => {

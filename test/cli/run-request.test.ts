@@ -26,7 +26,27 @@ test('a command that is STUCK says so and ends, though its disk never answers', 
   const { code, stdout, stderr } = await onDeadDisk(t, 'throw').ended
   assert.equal(code, 137)
   assert.match(stderr, /^longshore: STUCK: \/mnt\/dead: the disk has not answered for 60 s/m)
+  const { code: name, exit } = JSON.parse(stdout)
+  assert.deepEqual([name, exit], ['STUCK', 137])
+})
+
+test('a command that waits for the dead disk in its own cleanup is ended as well, after a grace', async (t) => {
+  const { code, stdout, stderr } = await onDeadDisk(t, 'clean').ended
+  assert.equal(code, 137)
+  assert.match(stderr, /^longshore: STUCK: \/mnt\/dead: the disk has not answered for 60 s/m)
   assert.equal(JSON.parse(stdout).code, 'STUCK')
+})
+
+test('a command that says what it did not do beside a dead disk ends as one that was killed', async (t) => {
+  const { code, stdout } = await onDeadDisk(t, 'report').ended
+  assert.equal(code, 137)
+  const { type, exit } = JSON.parse(stdout)
+  assert.deepEqual([type, exit], ['summary', 137])
+})
+
+test('a command that goes on and comes off after its disk has answered again ends in order', async (t) => {
+  const { code, stdout } = await onDeadDisk(t, 'mend').ended
+  assert.deepEqual([code, JSON.parse(stdout).exit], [0, 0])
 })
 
 test('beside a dead disk further signals end what the second one could not', async (t) => {

@@ -1,14 +1,58 @@
 import { open } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import type { Outcome } from '../../src/cli/command.ts'
 import { GLOBALS } from '../../src/cli/global-options.ts'
 import type { Request } from '../../src/cli/program.ts'
 import { runRequest } from '../../src/cli/run-request.ts'
+import type { CommandContext } from '../../src/commands/context.ts'
 import { stuck } from '../../src/fs/stuck.ts'
 
+const [fifo = '', how = ''] = process.argv.slice(2)
+const GRACE_MS = 500
+
+/** The disk, as far as a pipe that nobody reads is one: it holds a thread of the pool, or all four of them. */
+const hang = (threads: number) => {
+  for (let n = 0; n < threads; n++) open(fifo, 'w', () => {})
+}
+const done = (exit: Outcome['exit']): Outcome => ({ lines: [], report: {}, exit })
+
+const WAYS: Record<string, (context: CommandContext) => Promise<Outcome>> = {
+  async throw() {
+    hang(1)
+    throw stuck('/mnt/dead', 60_000)
+  },
+  async wait() {
+    hang(1)
+    process.stdout.write('waiting\n')
+    return new Promise(() => {})
+  },
+  async clean({ engine }) {
+    hang(4)
+    const error = stuck('/mnt/dead', 60_000)
+    engine.onStuck?.(error)
+    try {
+      throw error
+    } finally {
+      await rm(`${fifo}.tmp`, { force: true })
+    }
+  },
+  async report({ engine }) {
+    hang(1)
+    engine.onStuck?.(stuck('/mnt/dead', 60_000))
+    return done(3)
+  },
+  async mend({ engine }) {
+    hang(1)
+    engine.onStuck?.(stuck('/mnt/dead', 60_000))
+    open(fifo, 'r+', () => {})
+    return done(0)
+  },
+}
+
 /**
- * `stuck-child.ts FIFO throw|wait`: a command with --json that waits for a disk which does not answer, as far as a
- * pipe that nobody reads is one. It throws STUCK, or waits for signals.
+ * `stuck-child.ts FIFO HOW`: a command with --json whose disk does not answer. It throws STUCK, waits for signals,
+ * waits for its cleanup on that disk, reports what is missing, or finds the disk well again.
  */
-const [fifo = '', how] = process.argv.slice(2)
 const request: Request = {
   definition: {
     ...{
@@ -21,15 +65,10 @@ const request: Request = {
       examples: [],
       specs: {},
     },
-    async run() {
-      open(fifo, 'w', () => {})
-      if (how === 'throw') throw stuck('/mnt/dead', 60_000)
-      process.stdout.write('waiting\n')
-      return new Promise(() => {})
-    },
+    run: ({ context }) => WAYS[how]?.(context) ?? Promise.reject(new Error(`no ${how}`)),
   },
   words: [],
   tail: undefined,
   given: (spec) => (spec === GLOBALS.json ? true : undefined),
 }
-process.exitCode = await runRequest(request, ['--json'])
+process.exitCode = await runRequest(request, ['--json'], { graceMs: GRACE_MS })

@@ -279,15 +279,17 @@ export function engineSuite(workers: number): void {
     await assert.rejects(engine.readDocument(store, 'd', { maxBytes: 0 }), { code: 'INTEGRITY' })
   })
 
-  test('a local disk that does not answer is STUCK', async (t) => {
+  test('a local disk that does not answer is STUCK, and whoever opened the engine is told', async (t) => {
     const { execFileSync } = await import('node:child_process')
     const { openSync, closeSync, constants } = await import('node:fs')
     const pipe = join(tempDir(t), 'pipe')
     execFileSync('mkfifo', [pipe])
-    const engine = engineFor(t, { stuckMs: 50 })
+    const told: string[] = []
+    const engine = engineFor(t, { stuckMs: 50, onStuck: ({ code, path }) => told.push(`${code} ${path}`) })
     // Opening a pipe that nobody writes to blocks in the kernel, as a dead NFS mount does.
     const pieces = [{ kind: 'file' as const, at: 0, length: 1, path: pipe, offset: 0 }]
     await assert.rejects(engine.move({ id: 1, length: 1, pieces, to: { kind: 'memory' } }), { code: 'STUCK' })
+    assert.deepEqual(told, [`STUCK ${pipe}`])
     closeSync(openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK))
   })
 
@@ -298,7 +300,8 @@ export function engineSuite(workers: number): void {
     // As many as the pool has threads: whatever comes after them waits as well, close() too.
     const pipes = Array.from({ length: 4 }, (_, i) => join(dir, `pipe${i}`))
     execFileSync('mkfifo', pipes)
-    const engine = engineFor(t, { stuckMs: 100 })
+    const told = new Set<string>()
+    const engine = engineFor(t, { stuckMs: 100, onStuck: ({ path = '' }) => told.add(path) })
     const file = join(dir, 'file')
     writeFileSync(file, '')
     const codes: string[] = []
@@ -329,6 +332,7 @@ export function engineSuite(workers: number): void {
     })
     assert.equal(mended, false)
     assert.deepEqual(codes, ['STUCK', 'STUCK', 'STUCK', 'STUCK'])
+    assert.deepEqual([...told].sort(), pipes)
     clearTimeout(mend)
     for (const pipe of pipes) closeSync(openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK))
   })

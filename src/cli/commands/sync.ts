@@ -12,6 +12,7 @@ export const syncCommand = defineCommand({
   takesCommand: true,
   tellsItems: true,
   drawsNoBar: true,
+  outlivesStuck: true,
   summary: 'finished checkpoints to S3, while the job runs',
   description:
     'Watches DIR and commits each finished checkpoint to DST, until it is stopped. SIGTERM drains: the exit status says whether everything finished was committed (0) or not (75). With CMD: runs it, commits while it runs, drains after it and ends with its status.',
