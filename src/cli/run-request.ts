@@ -103,11 +103,12 @@ export async function runRequest(
     return exit
   } catch (error) {
     display?.stop()
+    stuck = disk.error !== undefined
     // `longshore cat … | head`: its reader had enough. Nothing to say, but not all of it was done.
     if (output.closed) return 1
     const report = withTry(reportError(error, signals.signal), definition.name)
     const { code, message, hint, path, stack } = report
-    stuck = disk.error !== undefined || code === 'STUCK'
+    stuck ||= code === 'STUCK'
     const exit = stuck ? EXIT.killed : report.exit
     if (json && !definition.writesBytes) {
       output.json({ type: 'error', command: definition.name, code, message, hint, path, exit })

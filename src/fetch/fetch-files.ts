@@ -38,6 +38,8 @@ export interface FetchOptions {
   /** Large objects may come as streams, where the engine says that this is cheaper. Default true */
   streams?: boolean | undefined
   boot: string
+  /** See LargeFileOptions. */
+  unsummedMs?: number | undefined
   /** Modes of what is made in it. */
   modes: Modes
   verify: 'checksum' | 'size' | 'none'

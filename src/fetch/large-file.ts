@@ -19,6 +19,8 @@ import { planRanges, type Range } from './plan-ranges.ts'
 export interface LargeFile {
   readonly entry: FileEntry
   readonly temp: string
+  /** ms since the epoch: ranges that come before it need no CRC-32. */
+  readonly sumFrom: number
   /** Ranges that an earlier run finished. */
   readonly kept: readonly JournalRange[]
   /** Ranges that are still to be fetched, as things are. */
@@ -41,11 +43,21 @@ export interface LargeFileOptions {
   part: number
   /** This boot's id: ranges that were written in another one are read again. */
   boot: string
+  /** Default 5000 */
+  unsummedMs?: number | undefined
   signal?: AbortSignal | undefined
 }
 
+/**
+ * ms at the beginning of a file whose ranges go without a CRC-32. It would be for another boot only, where fetching
+ * them again costs no more than this; and most files, of the largest datasets too, are whole before.
+ */
+const UNSUMMED_MS = 5000
+
 export async function openLargeFile(entry: FileEntry, options: LargeFileOptions): Promise<LargeFile> {
-  const { boot } = options
+  const { boot, unsummedMs = UNSUMMED_MS } = options
+  // Where all of it has a CRC-32 to be, each range has to have one; nor is anything believed where boots have no name.
+  const summed = entry.crc32 !== undefined || boot === ''
   const { temp, journalPath, identity } = placesOf(entry, options)
   const old = resumeJournal(journalPath, identity)
   let journal: RangeJournal
@@ -79,6 +91,7 @@ export async function openLargeFile(entry: FileEntry, options: LargeFileOptions)
   return {
     entry,
     temp,
+    sumFrom: summed ? 0 : Date.now() + unsummedMs,
     kept: [...journal.done.values()],
     todo,
     add(range) {
@@ -95,7 +108,7 @@ export async function openLargeFile(entry: FileEntry, options: LargeFileOptions)
           await discard()
           throw new LongshoreError(
             'INTEGRITY',
-            `${options.url}${entry.name}: CRC-32 is ${crcHex(crc)}, the manifest says ${crcHex(entry.crc32)}`,
+            `${options.url}${entry.name}: CRC-32 is ${crc === undefined ? 'unknown' : crcHex(crc)}, the manifest says ${crcHex(entry.crc32)}`,
             { path: `${options.url}${entry.name}`, hint: 'run again; if it stays, pack that dataset anew' },
           )
         }
@@ -151,9 +164,11 @@ function tag(entry: FileEntry): string {
   return entry.crc32 === undefined ? entry.etag : `crc32:${crcHex(entry.crc32)}`
 }
 
-function combine(done: ReadonlyMap<number, JournalRange>): number {
+/** undefined: not all of them have one. */
+function combine(done: ReadonlyMap<number, JournalRange>): number | undefined {
   let crc = 0
   for (const range of [...done.values()].sort((a, b) => a.offset - b.offset)) {
+    if (range.crc32 === undefined) return undefined
     crc = crc32Combine(crc, range.crc32, range.length)
   }
   return crc
@@ -186,7 +201,7 @@ async function readAgain(
   try {
     for (const range of ranges) {
       signal?.throwIfAborted()
-      if ((await crcOf(file, range)) === range.crc32) good.push(range)
+      if (range.crc32 !== undefined && (await crcOf(file, range)) === range.crc32) good.push(range)
     }
   } finally {
     await file.close()

@@ -79,7 +79,8 @@ export function openLargeFiles(options: LargeFilesOptions): LargeFiles {
     options.onRange?.(file.entry, file.temp, range)
     if (last) startFinish(file)
   }
-  const streamed = ({ id, part, bytes: length, crc32, checks }: TransferDone): boolean => {
+  const streamed = (result: TransferDone): boolean => {
+    const { id, part, bytes: length } = result
     const stream = streams.get(id)
     if (stream === undefined) return false
     const { file } = stream
@@ -94,7 +95,7 @@ export function openLargeFiles(options: LargeFilesOptions): LargeFiles {
     } else if (part.at === stream.bytes) {
       // Anything else was told before, by a thread that died.
       stream.bytes += length
-      arrived(file, { offset: part.at, length, crc32, check: checkOf({ checks }) })
+      arrived(file, { offset: part.at, length, crc32: sumOf(result), check: checkOf(result) })
     }
     return true
   }
@@ -107,6 +108,7 @@ export function openLargeFiles(options: LargeFilesOptions): LargeFiles {
       pieces: pieces(entry, { offset: 0, length: entry.size }),
       to: { kind: 'file', path: temp, offset: 0 },
       expectCrcs: making.get(file),
+      sumFrom: file.sumFrom,
     }
   }
   function* rangesOf(file: LargeFile): Generator<Transfer> {
@@ -121,6 +123,7 @@ export function openLargeFiles(options: LargeFilesOptions): LargeFiles {
         pieces: pieces(entry, range),
         to: { kind: 'file', path: file.temp, offset: range.offset },
         expectCrcs: blocksOf(making.get(file), range, entry.size),
+        sumFrom: file.sumFrom,
       }
     }
   }
@@ -166,7 +169,7 @@ export function openLargeFiles(options: LargeFilesOptions): LargeFiles {
       const found = ranges.get(result.id)
       if (found === undefined) return streamed(result)
       ranges.delete(result.id)
-      arrived(found.file, { ...found.range, crc32: result.crc32, check: checkOf(result) })
+      arrived(found.file, { ...found.range, crc32: sumOf(result), check: checkOf(result) })
       return true
     },
     entryOf: (id) => (ranges.get(id) ?? streams.get(id))?.file.entry,
@@ -181,4 +184,8 @@ export function openLargeFiles(options: LargeFilesOptions): LargeFiles {
 export function checkOf({ checks }: Pick<TransferDone, 'checks'>): string {
   for (const check in checks) return check
   return 'size'
+}
+
+function sumOf({ blockCrcs, crc32 }: TransferDone): number | undefined {
+  return blockCrcs.length === 0 ? undefined : crc32
 }

@@ -12,7 +12,8 @@ export interface JournalIdentity {
 export interface JournalRange {
   offset: number
   length: number
-  crc32: number
+  /** undefined: not taken. It can't be believed in another boot. */
+  crc32: number | undefined
   /** Which check its bytes passed: 'crc32', 'size' … */
   check: string
 }
@@ -113,7 +114,7 @@ function openForAppend(
 }
 
 function line({ offset, length, crc32: crc, check }: JournalRange): string {
-  return seal([offset, length, crcHex(crc), check])
+  return seal([offset, length, crc === undefined ? '' : crcHex(crc), check])
 }
 
 function seal(fields: readonly unknown[]): string {
@@ -135,8 +136,8 @@ function unseal(text: string): unknown[] | undefined {
 function toRange(fields: unknown[] | undefined, { size }: JournalIdentity): JournalRange | undefined {
   const [offset, length, crc, check] = fields ?? []
   if (!isCount(offset) || !isCount(length) || length === 0 || offset + length > size) return undefined
-  if (typeof crc !== 'string' || !/^[0-9a-f]{8}$/.test(crc) || typeof check !== 'string') return undefined
-  return { offset, length, crc32: Number.parseInt(crc, 16), check }
+  if (typeof crc !== 'string' || !/^([0-9a-f]{8})?$/.test(crc) || typeof check !== 'string') return undefined
+  return { offset, length, crc32: crc === '' ? undefined : Number.parseInt(crc, 16), check }
 }
 
 function isCount(value: unknown): value is number {

@@ -1,5 +1,13 @@
 import { crc32, crc32Combine } from '../checksum/crc32.ts'
-import { BLOCK_BYTES } from './types.ts'
+import { BLOCK_BYTES, type Transfer } from './types.ts'
+
+/** What a result says where no sum was taken. */
+export const NO_SUMS = { blockCrcs: [], crc32: 0 }
+
+/** Whether bytes that come now are summed. */
+export function sumsNow({ expectCrcs, sumFrom = 0 }: Transfer): boolean {
+  return expectCrcs !== undefined || Date.now() >= sumFrom
+}
 
 /** CRC-32 of each block, and of the whole from theirs: the bytes are read once. */
 export function sumBlocks(bytes: Uint8Array): { blockCrcs: number[]; crc32: number } {

@@ -86,7 +86,7 @@ export function packTransfers(
   for (const { ticket, scope, transfer } of work) {
     const { expectCrcs } = transfer
     numbers.push(ticket, scope.id, transfer.length, transfer.pieces.length, expectCrcs?.length ?? -1)
-    numbers.push(transfer.stream ? 1 : 0)
+    numbers.push(transfer.stream ? 1 : 0, transfer.sumFrom ?? 0)
     if (expectCrcs !== undefined) for (const crc of expectCrcs) numbers.push(crc)
     packPlace(transfer.to)
     for (const piece of transfer.pieces) packPiece(piece)
@@ -138,11 +138,12 @@ export function unpackTransfers({
     const [id, scope] = [read.number(), read.number()]
     const [length, pieces, expected] = [read.number(), read.number(), read.number()]
     const stream = read.number() === 1
+    const sumFrom = read.number() || undefined
     const expectCrcs = expected < 0 ? undefined : Array.from({ length: expected }, () => read.number())
     const to = place()
     own = undefined
     literal = 0
-    const made = { id, length, to, expectCrcs, pieces: Array.from({ length: pieces }, piece) }
+    const made = { id, length, to, expectCrcs, sumFrom, pieces: Array.from({ length: pieces }, piece) }
     return { scope, transfer: stream ? { ...made, stream } : made }
   })
 }

@@ -15,6 +15,8 @@ export interface Transfer {
   to: Place
   /** CRC-32 of each BLOCK_BYTES block, where known beforehand: a mismatch is fetched once more, then INTEGRITY. */
   expectCrcs?: readonly number[] | undefined
+  /** To a 'file' place: bytes that come before it (ms since the epoch) may go without a CRC-32. Default: none may. */
+  sumFrom?: number | undefined
   /**
    * A whole object to a 'file' place, as one request that needs no memory of its length. Results come part by part
    * (TransferDone.part), then one that ends it: `bytes` says how far it came, which may be less than all and nothing.
@@ -90,9 +92,9 @@ export interface TransferDone {
   id: number
   ok: true
   bytes: number
-  /** CRC-32 of each BLOCK_BYTES block. */
+  /** CRC-32 of each BLOCK_BYTES block; empty: none was taken (`sumFrom`). */
   blockCrcs: number[]
-  /** CRC-32 of all its bytes. */
+  /** CRC-32 of all its bytes; 0 where none was taken. */
   crc32: number
   /** Which checks its object pieces passed, and how many each. */
   checks: Partial<Record<Check, number>>

@@ -109,3 +109,35 @@ test('wrong bytes of an earlier run are found by the sum of the whole, and nothi
   await assert.rejects(file.finish(join(dir, 'k'), finish), { code: 'INTEGRITY' })
   assert.deepEqual(readdirSync(dir), [])
 })
+
+test('ranges without a sum are kept after a kill, and fetched again after a reboot', async (t) => {
+  const dir = tempDir(t)
+  const plain = { ...entry, crc32: undefined }
+  const first = await openLargeFile(plain, optionsIn(dir, 10))
+  await fill(first, 2)
+  const late = first.todo()[0]
+  assert.ok(late)
+  first.add({ ...late, crc32: undefined, check: 'size' })
+  first.close()
+  const same = await openLargeFile(plain, optionsIn(dir, 10))
+  assert.equal(same.todo()[0]?.offset, 30)
+  same.close()
+  const other = await openLargeFile(plain, { ...optionsIn(dir, 10), boot: 'two' })
+  assert.equal(other.todo()[0]?.offset, 20)
+  await other.discard()
+})
+
+test('sums are wanted some seconds after a file has begun; at once where it has one, or boots have no name', async (t) => {
+  const plain = { ...entry, crc32: undefined }
+  const options = { ...optionsIn(tempDir(t), 10), unsummedMs: 60_000 }
+  const before = Date.now()
+  const files = [
+    await openLargeFile(plain, options),
+    await openLargeFile(entry, options),
+    await openLargeFile(plain, { ...options, boot: '' }),
+  ]
+  const [late = 0, ...now] = files.map(({ sumFrom }) => sumFrom)
+  assert.ok(late >= before + 60_000 && late <= Date.now() + 60_000)
+  assert.deepEqual(now, [0, 0])
+  for (const file of files) file.close()
+})

@@ -109,6 +109,35 @@ test('who says how long a range is gets ranges', async (t) => {
   assert.ok(!ranges().some((range) => range.endsWith(` 0-${sizes.a - 1}`)))
 })
 
+test('after a reboot a fetch keeps what it has sums of, and fetches the rest again', async (t) => {
+  for (const unsummedMs of [0, undefined]) {
+    const stop = new AbortController()
+    let boot = 'this'
+    let [came, wrote] = [0, 0]
+    const { fetch, check, faults } = await withObjects(t, {
+      unsummedMs,
+      get boot() {
+        return boot
+      },
+      onRange(_entry, _temp, { length }) {
+        came += length
+        if (came >= 16 * MiB) stop.abort(new Error('stopped'))
+      },
+      onWrote({ bytes }) {
+        wrote += bytes
+      },
+    })
+    faults.add({ match: { first: 6 }, do: { kind: 'throttle', bytesPerSecond: 64 * MiB } })
+    await assert.rejects(fetch(stop.signal), /stopped/)
+    came = Number.NEGATIVE_INFINITY
+    wrote = 0
+    boot = 'next'
+    await fetch()
+    check()
+    if (unsummedMs === 0) assert.ok(wrote < Object.values(sizes).reduce((a, b) => a + b))
+  }
+})
+
 test('a fetch that is stopped in the middle of streams goes on with what they brought', async (t) => {
   const stop = new AbortController()
   let kept = 0

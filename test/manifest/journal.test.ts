@@ -20,6 +20,16 @@ test('what was journaled is there again, with the boot it was written in', async
   again?.close()
 })
 
+test('a range without a sum is there again without one', async (t) => {
+  const path = join(tempDir(t), 'j')
+  const journal = await startJournal(path, identity, { boot: 'b1' })
+  const bare = { ...range(0), crc32: undefined }
+  journal.add(bare)
+  journal.add(range(10))
+  journal.close()
+  assert.deepEqual([...(readJournal(path, identity)?.done.values() ?? [])], [bare, range(10)])
+})
+
 test('a journal cut at any byte keeps the whole lines before the cut, and can be added to', async (t) => {
   const path = join(tempDir(t), 'j')
   const journal = await startJournal(path, identity, { boot: 'b1' })

@@ -54,6 +54,7 @@ const transfer = fc.record(
   {
     ...{ id: fc.nat(), length: size, pieces: fc.array(piece, { maxLength: 6 }), to: place },
     expectCrcs: fc.option(fc.array(crc, { maxLength: 3 }), { nil: undefined }),
+    sumFrom: fc.option(fc.nat(), { nil: undefined }).filter((from) => from !== 0),
   },
   { noNullPrototype: true },
 )

@@ -97,6 +97,44 @@ test('a stream comes to its file, told of block by block with the sum of each', 
   assert.equal(moved.in, body.length)
 })
 
+test('blocks that begin before sums are wanted have none, the others do; where the planner knows them all have', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1000 })
+  const late = async (window: Window) =>
+    feed(
+      {
+        memory: window.memory,
+        take: (at, bytes) => {
+          if (at === 8 * MiB) t.mock.timers.setTime(2000)
+          window.take(at, bytes)
+        },
+      } as Window,
+      body.length,
+    )
+  const { run, told, parts, path } = withSource(t, late, { sumFrom: 2000 })
+  await run()
+  assert.deepEqual(
+    told().map(([at]) => at),
+    [0, 8 * MiB, 16 * MiB],
+  )
+  assert.deepEqual(
+    parts.map(({ blockCrcs, crc32: crc }) => [blockCrcs, crc]),
+    [
+      [[], 0],
+      [[], 0],
+      [[crc32(body.subarray(16 * MiB))], crc32(body.subarray(16 * MiB))],
+    ],
+  )
+  assert.ok(readFileSync(path).equals(body))
+
+  const expectCrcs = [0, 8, 16].map((at) => crc32(body.subarray(at * MiB, at * MiB + BLOCK_BYTES)))
+  const known = withSource(t, async (window) => feed(window, body.length), { sumFrom: 9e15, expectCrcs })
+  await known.run()
+  assert.deepEqual(
+    known.parts.map(({ crc32: crc }) => crc),
+    expectCrcs,
+  )
+})
+
 test('what fails ends a stream where it came to: nothing of it is fetched twice, and it is no failure', async (t) => {
   const { run, told, path } = withSource(t, async (window) => {
     feed(window, 9 * MiB)

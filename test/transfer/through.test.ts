@@ -55,6 +55,24 @@ test('ranges of a large object come to their places in the file, with the sum of
   }
 })
 
+test('a range that begins before sums are wanted has none, unless the planner knows its own', async (t) => {
+  const { engine, body, path, range } = await withLarge(t)
+  const [far, part] = [Date.now() + 3_600_000, body.subarray(0, 2 * MiB)]
+  const without = await engine.move({ ...range(0, 2 * MiB), sumFrom: far })
+  assert.deepEqual(
+    [without.blockCrcs, without.crc32],
+    LANE === 'sdk' ? [[crc32(part)], crc32(part)] : [[], 0],
+  )
+  assert.ok(
+    readFileSync(path)
+      .subarray(0, 2 * MiB)
+      .equals(part),
+  )
+  const known = await engine.move({ ...range(0, 2 * MiB), sumFrom: far, expectCrcs: [crc32(part)] })
+  assert.equal(known.crc32, crc32(part))
+  assert.equal((await engine.move({ ...range(0, 2 * MiB), sumFrom: Date.now() })).crc32, crc32(part))
+})
+
 test('a range without the CRC that the planner knows is fetched once more, and then it is INTEGRITY', async (t) => {
   const { server, engine, body, path, range } = await withLarge(t, 'counts the requests')
   const part = body.subarray(MiB, 3 * MiB)
