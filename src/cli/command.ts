@@ -42,7 +42,7 @@ export interface Definition<S extends Specs> {
   tellsItems?: boolean
   /** Its own lines, or a trainer's, share the terminal: a bar would be in their way. */
   drawsNoBar?: boolean
-  /** A disk that does not answer does not end it: it tries again later. */
+  /** A disk that does not answer does not end it: it tries again later. Where it ends, a thread may be held all the same. */
   outlivesStuck?: boolean
   /** Worker threads at most, with --workers auto: it runs beside someone else's work. */
   mostWorkers?: number

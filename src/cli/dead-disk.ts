@@ -1,4 +1,7 @@
+import { Worker } from 'node:worker_threads'
 import type { LongshoreError } from '../errors.ts'
+import { errorText, reportError } from './error-report.ts'
+import { printable } from './format.ts'
 
 /** ms that a command has to end in order once a disk does not answer: what it cleans up may lie on that disk. */
 const GRACE_MS = 10_000
@@ -12,10 +15,14 @@ const FLUSH_MS = 2000
 export interface DeadDisk {
   /** The first STUCK; undefined: every disk has answered so far. */
   readonly error: LongshoreError | undefined
-  /** Rejects with it, where the command has not settled by itself a grace later. */
+  /** One of them still holds a thread. */
+  readonly holds: boolean
+  /** Rejects with the first STUCK, where the command has not settled by itself a grace later. */
   overdue: Promise<never>
-  /** A disk did not answer. */
-  met(error: LongshoreError): void
+  /** A disk did not answer. `ends`: nor does the command go on. */
+  met(error: LongshoreError, options: { ends: boolean }): void
+  /** Worker threads that an engine could not end. */
+  hold(threads: number): void
   /** The command has settled. */
   settled(): void
 }
@@ -23,7 +30,9 @@ export interface DeadDisk {
 export function watchDisk({ graceMs = GRACE_MS }: { graceMs?: number | undefined } = {}): DeadDisk {
   let first: LongshoreError | undefined
   let timer: NodeJS.Timeout | undefined
+  let reaper: Worker | undefined
   let over = false
+  let held = 0
   let fail: (error: LongshoreError) => void
   const overdue = new Promise<never>((_, reject) => {
     fail = reject
@@ -32,20 +41,47 @@ export function watchDisk({ graceMs = GRACE_MS }: { graceMs?: number | undefined
     get error() {
       return first
     },
+    get holds() {
+      return first !== undefined && (held > 0 || waitsForFiles())
+    },
     overdue,
-    met(error) {
+    met(error, { ends }) {
       first ??= error
-      if (!over) timer ??= setTimeout(() => fail(error), graceMs)
+      if (over || !ends || timer !== undefined) return
+      timer = setTimeout(() => fail(error), graceMs)
+      reaper = startReaper(error, graceMs + 2 * FLUSH_MS)
+    },
+    hold(threads) {
+      held += threads
     },
     settled() {
       over = true
       clearTimeout(timer)
+      void reaper?.terminate()
     },
   }
 }
 
-/** Ends this process without its threads, once its output has left it, or can't. Does not return. */
-export async function endHard(flushed: readonly Promise<void>[]): Promise<void> {
+function waitsForFiles(): boolean {
+  return process.getActiveResourcesInfo().some((kind) => kind.startsWith('FSReq'))
+}
+
+/** For a main thread that has gone to wait for that disk itself, in a call that is not asynchronous: it has no timers. */
+function startReaper(error: LongshoreError, afterMs: number): Worker {
+  const reaper = new Worker(
+    `const { workerData: { line, afterMs } } = require('node:worker_threads')
+    setTimeout(() => {
+      try { require('node:fs').writeSync(2, line) } catch {}
+      process.kill(process.pid, 'SIGKILL')
+    }, afterMs)`,
+    { eval: true, workerData: { line: `longshore: ${printable(errorText(reportError(error)))}\n`, afterMs } },
+  )
+  reaper.unref()
+  return reaper
+}
+
+/** Ends this process without its threads, once its output has left it, or can't. */
+export async function endHard(flushed: readonly Promise<void>[]): Promise<never> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, FLUSH_MS)

@@ -1,19 +1,20 @@
 import type { CommandContext } from '../commands/context.ts'
-import type { LongshoreError } from '../errors.ts'
 import { usableCores } from '../transfer/cores.ts'
 import type { EngineStats } from '../transfer/types.ts'
+import type { DeadDisk } from './dead-disk.ts'
 import type { GlobalValues } from './global-options.ts'
 import { readLane } from './lane.ts'
 
 /**
  * The engine's options as the user gave them. `mostWorkers`: threads at most when the user leaves the choice to us.
  * `tell` is told, at the end, what the engine came to;
- * `onStuck`, of a disk that does not answer.
+ * `onStuck`, of a disk that does not answer, and `hold` of threads that wait for one.
  */
 export function engineOptions(
   globals: GlobalValues,
   env: Readonly<Record<string, string | undefined>>,
-  about: { mostWorkers: number | undefined; tell(line: string): void; onStuck(error: LongshoreError): void },
+  about: { mostWorkers: number | undefined; tell(line: string): void } & Pick<DeadDisk, 'hold'> &
+    Pick<CommandContext['engine'], 'onStuck'>,
 ): CommandContext['engine'] {
   const { concurrency, memory, bwlimit } = globals
   return {
@@ -22,6 +23,7 @@ export function engineOptions(
     lane: readLane(env),
     onStuck: about.onStuck,
     onClose(stats) {
+      about.hold(stats.alive)
       const line = engineLine(stats)
       if (line !== undefined) about.tell(line)
     },

@@ -76,7 +76,8 @@ export async function runRequest(
       engine: engineOptions(globals, env, {
         mostWorkers: definition.mostWorkers,
         tell: (told) => display?.debug(told),
-        onStuck: (error) => (definition.outlivesStuck ? undefined : disk.met(error)),
+        onStuck: (error) => disk.met(error, { ends: definition.outlivesStuck !== true }),
+        hold: disk.hold,
       }),
       partSize: globals.partSize,
       dryRun: globals.dryRun,
@@ -94,7 +95,8 @@ export async function runRequest(
     })
     const outcome = await Promise.race([running, disk.overdue])
     display.stop()
-    stuck = disk.error !== undefined && outcome.exit !== 0
+    stuck = disk.holds
+    if (stuck) log.write('error', errorText(reportError(disk.error)), {})
     const exit = stuck ? EXIT.killed : outcome.exit
     if (!json) for (const text of outcome.lines) output.line(text)
     else if (outcome.report !== undefined) {
@@ -103,7 +105,7 @@ export async function runRequest(
     return exit
   } catch (error) {
     display?.stop()
-    stuck = disk.error !== undefined
+    stuck = disk.holds
     // `longshore cat … | head`: its reader had enough. Nothing to say, but not all of it was done.
     if (output.closed) return 1
     const report = withTry(reportError(error, signals.signal), definition.name)

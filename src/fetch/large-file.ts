@@ -12,6 +12,7 @@ import {
   resumeJournal,
   startJournal,
 } from '../manifest/journal.ts'
+import { monotonicMs } from '../monotonic.ts'
 import type { FileEntry } from './entry.ts'
 import { planRanges, type Range } from './plan-ranges.ts'
 
@@ -19,7 +20,7 @@ import { planRanges, type Range } from './plan-ranges.ts'
 export interface LargeFile {
   readonly entry: FileEntry
   readonly temp: string
-  /** ms since the epoch: ranges that come before it need no CRC-32. */
+  /** monotonicMs: ranges that begin to come before it need no CRC-32. */
   readonly sumFrom: number
   /** Ranges that an earlier run finished. */
   readonly kept: readonly JournalRange[]
@@ -41,7 +42,7 @@ export interface LargeFileOptions {
   staging: string
   journals: string
   part: number
-  /** This boot's id: ranges that were written in another one are read again. */
+  /** This boot's id: ranges that were written in another one are read again, or have no CRC-32 and don't count. */
   boot: string
   /** Default 5000 */
   unsummedMs?: number | undefined
@@ -49,8 +50,8 @@ export interface LargeFileOptions {
 }
 
 /**
- * ms at the beginning of a file whose ranges go without a CRC-32. It would be for another boot only, where fetching
- * them again costs no more than this; and most files, of the largest datasets too, are whole before.
+ * ms from the opening of a file, by each run, in which ranges go without a CRC-32. It would be for another boot only,
+ * where fetching them again costs no more than this; and most files, of the largest datasets too, are whole before.
  */
 const UNSUMMED_MS = 5000
 
@@ -91,7 +92,7 @@ export async function openLargeFile(entry: FileEntry, options: LargeFileOptions)
   return {
     entry,
     temp,
-    sumFrom: summed ? 0 : Date.now() + unsummedMs,
+    sumFrom: summed ? 0 : monotonicMs() + unsummedMs,
     kept: [...journal.done.values()],
     todo,
     add(range) {
@@ -142,12 +143,16 @@ async function seal(path: string, mode: number): Promise<void> {
   }
 }
 
-/** bytes of a large file that an earlier run left behind: they need no space a second time. */
-export function partialBytes(entry: FileEntry, places: Places): number {
+/** bytes of a large file that an earlier run left behind, as far as they count in this boot: they need no space again. */
+export function partialBytes(entry: FileEntry, places: Places & { boot: string }): number {
+  const { boot } = places
   const { temp, journalPath, identity } = placesOf(entry, places)
   if (!existsSync(journalPath) || !existsSync(temp)) return 0
   const journal = readJournal(journalPath, identity)
-  return [...(journal?.done.values() ?? [])].reduce((sum, range) => sum + range.length, 0)
+  if (journal === undefined) return 0
+  const trusted = boot !== '' && journal.boot === boot
+  const counts = (range: JournalRange) => trusted || range.crc32 !== undefined
+  return [...journal.done.values()].filter(counts).reduce((sum, range) => sum + range.length, 0)
 }
 
 function placesOf(entry: FileEntry, { staging, journals }: Places) {

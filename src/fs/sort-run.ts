@@ -17,7 +17,7 @@ export interface SortRun {
    */
   chunks(): Iterable<Buffer>
   clear(): void
-  /** Gives the memory back; nothing can be added afterwards. */
+  /** Gives the memory back; add() takes nothing afterwards. */
   release(): void
 }
 
@@ -167,6 +167,8 @@ export function createSortRun(memory: number): SortRun {
       offsets = new Uint32Array(0)
       chunk = undefined
       length = 0
+      // Full: what is added all the same is refused, not lost.
+      used = memory
     },
   }
 }

@@ -85,7 +85,7 @@ async function fetchBeside(
   const ready = (await listReady(cache, id)).map((r) => r.selection)
   await distrustOtherBoots(listed, { root, journals, boot, ready, signal })
   const older = beside?.older
-  const places = { root, staging, journals, part: job.part }
+  const places = { root, staging, journals, part: job.part, boot }
   const scan = await scanNeed(listed, { selection, older, places, signal })
   if (isNothing(listed, scan, job)) throw nothingSelected(source.url)
   warnUnevenShares(listed, job)
@@ -115,7 +115,7 @@ async function fetchBeside(
       const reuse = createReuse(older, scan.kept.files > 0)
       const part = await fetchFiles(stage, {
         ...{ engine, store: source.store, prefix: source.prefix, url: source.url },
-        ...{ ...places, hidden, boot, modes: cache.modes, verify: job.verify, streams: job.streams },
+        ...{ ...places, hidden, modes: cache.modes, verify: job.verify, streams: job.streams },
         ...{ progress, signal },
         reuse: reuse.use,
         blocks: (entry) => version.blocks(entry, root),

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { datasetFolder, datasetId, journalFolder, stagingFolder, treeFolder } from '../cache/paths.ts'
 import { listReady } from '../cache/ready.ts'
 import type { Cache } from '../cache/types.ts'
+import { bootId } from '../fs/boot-id.ts'
 import type { PreloadJob } from './job.ts'
 import { findOlder } from './older.ts'
 import { type Scan, scanVersion } from './scan.ts'
@@ -52,6 +53,7 @@ export async function lookAt(
       staging: stagingFolder(holder, id),
       journals: journalFolder(holder, id),
       part,
+      boot: await bootId(),
     }
     const older = cache && (await findOlder(cache, identity))
     const scan = await scanVersion(version, { selection, older, places, signal })

@@ -26,7 +26,7 @@ export interface ScanOptions {
   selection: Selection
   older?: OlderVersion | undefined
   /** undefined: nothing is there yet. */
-  places?: { root: string; staging: string; journals: string; part: number } | undefined
+  places?: { root: string; staging: string; journals: string; part: number; boot: string } | undefined
   signal?: AbortSignal | undefined
 }
 

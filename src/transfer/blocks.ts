@@ -1,12 +1,13 @@
 import { crc32, crc32Combine } from '../checksum/crc32.ts'
-import { BLOCK_BYTES, type Transfer } from './types.ts'
+import { monotonicMs } from '../monotonic.ts'
+import { BLOCK_BYTES, type Transfer, type TransferDone } from './types.ts'
 
 /** What a result says where no sum was taken. */
-export const NO_SUMS = { blockCrcs: [], crc32: 0 }
+export const noSums = (): Pick<TransferDone, 'blockCrcs' | 'crc32'> => ({ blockCrcs: [], crc32: 0 })
 
-/** Whether bytes that come now are summed. */
+/** Whether what begins to come now is summed. */
 export function sumsNow({ expectCrcs, sumFrom = 0 }: Transfer): boolean {
-  return expectCrcs !== undefined || Date.now() >= sumFrom
+  return expectCrcs !== undefined || monotonicMs() >= sumFrom
 }
 
 /** CRC-32 of each block, and of the whole from theirs: the bytes are read once. */

@@ -39,6 +39,8 @@ export interface Crew {
   readonly shared: Shared
   /** Threads started so far. */
   readonly started: number
+  /** Of these, have not ended. */
+  readonly alive: number
   /** Starts the threads that so much work is worth ahead of it; of one that is not known yet, the first. */
   boot(expected?: Amount): void
   start(transfer: Transfer, scope: Scope, settle: Settle): void
@@ -233,6 +235,9 @@ export function openCrew(options: CrewOptions): Crew {
     shared,
     get started() {
       return all.length
+    },
+    get alive() {
+      return all.filter((hand) => hand.alive).length
     },
     boot(expected = { files: 0, bytes: 0 }) {
       while (all.length < worthOf(expected, options)) startOne()

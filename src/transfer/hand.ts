@@ -39,6 +39,8 @@ export interface Hand {
   /** Whatever it has of that scope. */
   abort(scope: number): void
   post(message: ToWorker, memory?: ArrayBuffer[]): void
+  /** Its thread has not ended. */
+  alive: boolean
   /** Resolves when the thread has ended. */
   readonly ended: Promise<void>
   /** It ends when it has closed what it holds. */
@@ -91,6 +93,7 @@ export function startHand(options: HandOptions): Hand {
     weight: 0,
     requests: 0,
     gone: false,
+    alive: true,
     lastBeat: -1,
     stillTicks: 0,
     give(task) {
@@ -134,6 +137,7 @@ export function startHand(options: HandOptions): Hand {
     cause = error
   })
   worker.on('exit', (code) => {
+    hand.alive = false
     if (!hand.gone) options.onDeath(hand, cause ?? new Error(`it ended with status ${code}`))
   })
   return hand

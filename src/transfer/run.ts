@@ -21,7 +21,7 @@ export interface Mover {
   copies: boolean
   /** What is open, to be aborted at the engine's end. */
   open: Set<Job>
-  /** A transfer did not come off, with what reason ever. */
+  /** A transfer did not come off, for whatever reason. */
   failed(error: LongshoreError): void
   /** A run is over: files that were kept open for its next piece are closed. */
   closeIdle(): Promise<void>

@@ -14,7 +14,7 @@ export function openStats(about: {
   climb: Climb
   onRetry: ((reason: string) => void) | undefined
   /** What the worker threads counted; undefined: there are none. */
-  threads(): Pick<Crew, 'sum' | 'started'> | undefined
+  threads(): Pick<Crew, 'sum' | 'started' | 'alive'> | undefined
 }): { stats: EngineStats; counters: Counters; handedOver(reason: string): void } {
   const { budget, climb } = about
   const requests: Record<string, number> = {}
@@ -53,6 +53,9 @@ export function openStats(about: {
     handedOver: {},
     get workers() {
       return about.threads()?.started ?? 0
+    },
+    get alive() {
+      return about.threads()?.alive ?? 0
     },
   }
   return {

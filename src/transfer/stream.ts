@@ -1,6 +1,6 @@
 import { openBusyShare } from '../busy-share.ts'
 import { crc32 } from '../checksum/crc32.ts'
-import { NO_SUMS, sumsNow } from './blocks.ts'
+import { noSums, sumsNow } from './blocks.ts'
 import { type Core, callOptions, type DataStore, onDisk } from './core.ts'
 import { inTurn } from './slots.ts'
 import { WINDOW_BYTES } from './through.ts'
@@ -29,7 +29,7 @@ export async function carryStream(
 ): Promise<TransferDone> {
   const { id, length, to, expectCrcs } = transfer
   const done = (at: number, bytes: number, crc: number | undefined): TransferDone => ({
-    ...{ id, ok: true, bytes, ...(crc === undefined ? NO_SUMS : { blockCrcs: [crc], crc32: crc }) },
+    ...{ id, ok: true, bytes, ...(crc === undefined ? noSums() : { blockCrcs: [crc], crc32: crc }) },
     checks: { size: 1 },
     part: { at },
   })
@@ -42,19 +42,18 @@ export async function carryStream(
   const stop = new AbortController()
   let at = 0
   /** Of the block that is coming; undefined: it needs none. */
-  const startBlock = () => (sumsNow(transfer) ? 0 : undefined)
-  let crc = startBlock()
+  let crc: number | undefined
   let diskFailure: { error: unknown } | undefined
   const tellBlock = () => {
     const expected = expectCrcs?.[Math.floor(told / BLOCK_BYTES)]
     if (expected !== undefined && expected !== crc) throw ENOUGH
     tell(done(told, at - told, crc))
     told = at
-    crc = startBlock()
   }
   const take = (from: number, bytes: Uint8Array) => {
     // Asked anew after a failure, it would begin anew.
     if (from !== at) throw ENOUGH
+    if (at === told) crc = sumsNow(transfer) ? 0 : undefined
     if (crc !== undefined) crc = crc32(bytes, crc)
     try {
       onDisk(core, transfer, () => file.write(to.offset + at, bytes))

@@ -1,5 +1,5 @@
 import type { GotBytes } from '../s3/store.ts'
-import { NO_SUMS, openBlockSums, sumsNow, wrongBlocks } from './blocks.ts'
+import { noSums, openBlockSums, sumsNow, wrongBlocks } from './blocks.ts'
 import { type Core, type DataStore, onDisk } from './core.ts'
 import { fetchObject, markPiece } from './fetch.ts'
 import { inTurn } from './slots.ts'
@@ -45,9 +45,11 @@ export async function carryThrough(
   if (file === undefined) return undefined
   const { length } = transfer
   const memory = core.buffers.take(WINDOW_BYTES)
-  const sums = sumsNow(transfer) ? openBlockSums() : undefined
+  let sums: ReturnType<typeof openBlockSums> | undefined
   let diskFailure: unknown
   const take = (at: number, bytes: Uint8Array) => {
+    // Not before: it may have waited long for its turn.
+    if (at === 0) sums = sumsNow(transfer) ? openBlockSums() : undefined
     sums?.take(at, bytes)
     try {
       onDisk(core, transfer, () => file.write(offset + at, bytes))
@@ -66,7 +68,7 @@ export async function carryThrough(
   }
   try {
     const { check } = await inTurn(core.slots.download, signal, length, fetch)
-    const { blockCrcs, crc32 } = sums?.end(length) ?? NO_SUMS
+    const { blockCrcs, crc32 } = sums?.end(length) ?? noSums()
     const wrong = wrongBlocks(blockCrcs, transfer.expectCrcs)
     if (wrong.length === 0) {
       return { id: transfer.id, ok: true, bytes: length, blockCrcs, crc32, checks: { [check]: 1 } }

@@ -15,7 +15,7 @@ export interface Transfer {
   to: Place
   /** CRC-32 of each BLOCK_BYTES block, where known beforehand: a mismatch is fetched once more, then INTEGRITY. */
   expectCrcs?: readonly number[] | undefined
-  /** To a 'file' place: bytes that come before it (ms since the epoch) may go without a CRC-32. Default: none may. */
+  /** To a 'file' place: a range or block that begins to come before it (monotonicMs) may go without a CRC-32. Default: none may. */
   sumFrom?: number | undefined
   /**
    * A whole object to a 'file' place, as one request that needs no memory of its length. Results come part by part
@@ -180,6 +180,8 @@ export interface EngineStats {
   handedOver: Record<string, number>
   /** Worker threads started so far. */
   workers: number
+  /** Worker threads that have not ended. After close(): a disk that does not answer holds them. */
+  alive: number
 }
 
 export interface EngineOptions {

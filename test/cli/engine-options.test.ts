@@ -7,13 +7,13 @@ import { usableCores } from '../../src/transfer/cores.ts'
 
 const stats = {
   ...{ requests: { GET: 2 }, retries: 0, slowdowns: 1, bytesIn: 1, bytesOut: 0, concurrency: 40 },
-  ...{ peakBuffer: 1, handedOver: {}, workers: 1, behind: 0 },
+  ...{ peakBuffer: 1, handedOver: {}, workers: 1, alive: 0, behind: 0 },
 }
 
 function workersOf(given: string | undefined, env: Record<string, string> = {}, mostWorkers?: number) {
   const line = (spec: unknown) => (spec === GLOBALS.workers && given !== undefined ? [given] : undefined)
   const globals = resolveOptions(GLOBALS, { line, env, config: { find: () => undefined }, section: '' })
-  return engineOptions(globals, env, { mostWorkers, tell() {}, onStuck() {} }).workers
+  return engineOptions(globals, env, { mostWorkers, tell() {}, hold() {}, onStuck() {} }).workers
 }
 
 test('--workers auto is a thread a core, the last one for large ranges only, and two at most beside a trainer', () => {

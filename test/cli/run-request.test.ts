@@ -30,23 +30,34 @@ test('a command that is STUCK says so and ends, though its disk never answers', 
   assert.deepEqual([name, exit], ['STUCK', 137])
 })
 
-test('a command that waits for the dead disk in its own cleanup is ended as well, after a grace', async (t) => {
-  const { code, stdout, stderr } = await onDeadDisk(t, 'clean').ended
-  assert.equal(code, 137)
-  assert.match(stderr, /^longshore: STUCK: \/mnt\/dead: the disk has not answered for 60 s/m)
-  assert.equal(JSON.parse(stdout).code, 'STUCK')
-})
+for (const [how, way] of [
+  ['clean', 'in its own cleanup'],
+  ['block', 'with the thread that has the timers'],
+] as const) {
+  test(`a command that waits for the dead disk ${way} is ended as well, after a grace`, async (t) => {
+    const { code, stderr } = await onDeadDisk(t, how).ended
+    assert.equal(code, 137)
+    assert.match(stderr, /^longshore: STUCK: \/mnt\/dead: the disk has not answered for 60 s/m)
+  })
+}
 
 test('a command that says what it did not do beside a dead disk ends as one that was killed', async (t) => {
-  const { code, stdout } = await onDeadDisk(t, 'report').ended
+  const { code, stdout, stderr } = await onDeadDisk(t, 'report').ended
   assert.equal(code, 137)
+  assert.match(stderr, /^longshore: STUCK: /m)
   const { type, exit } = JSON.parse(stdout)
   assert.deepEqual([type, exit], ['summary', 137])
 })
 
-test('a command that goes on and comes off after its disk has answered again ends in order', async (t) => {
-  const { code, stdout } = await onDeadDisk(t, 'mend').ended
-  assert.deepEqual([code, JSON.parse(stdout).exit], [0, 0])
+test('a command whose disk has answered again ends in order, with a status of its own', async (t) => {
+  const { code, stdout, stderr } = await onDeadDisk(t, 'mend').ended
+  assert.deepEqual([code, JSON.parse(stdout).exit, stderr], [3, 3, ''])
+})
+
+test('a command that outlives a dead disk is left alone as long as it goes on, and ended when it can not exit', async (t) => {
+  const { code, stdout, stderr } = await onDeadDisk(t, 'outlive').ended
+  assert.match(stderr, /^went on\nlongshore: STUCK: /m)
+  assert.deepEqual([code, JSON.parse(stdout).exit], [137, 137])
 })
 
 test('beside a dead disk further signals end what the second one could not', async (t) => {

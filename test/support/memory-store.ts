@@ -232,6 +232,7 @@ export function memoryEngine(): Engine {
       peakBuffer: 0,
       handedOver: {},
       workers: 0,
+      alive: 0,
     },
     attach(store) {
       stores.set(store.url, store)

@@ -1,5 +1,6 @@
-import { open } from 'node:fs'
+import { closeSync, open, openSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Outcome } from '../../src/cli/command.ts'
 import { GLOBALS } from '../../src/cli/global-options.ts'
 import type { Request } from '../../src/cli/program.ts'
@@ -13,6 +14,12 @@ const GRACE_MS = 500
 /** The disk, as far as a pipe that nobody reads is one: it holds a thread of the pool, or all four of them. */
 const hang = (threads: number) => {
   for (let n = 0; n < threads; n++) open(fifo, 'w', () => {})
+}
+/** It answers again. */
+const answer = async () => {
+  const file = openSync(fifo, 'r+')
+  while (process.getActiveResourcesInfo().some((kind) => kind.startsWith('FSReq'))) await sleep(5)
+  closeSync(file)
 }
 const done = (exit: Outcome['exit']): Outcome => ({ lines: [], report: {}, exit })
 
@@ -36,6 +43,11 @@ const WAYS: Record<string, (context: CommandContext) => Promise<Outcome>> = {
       await rm(`${fifo}.tmp`, { force: true })
     }
   },
+  async block({ engine }) {
+    engine.onStuck?.(stuck('/mnt/dead', 60_000))
+    openSync(fifo, 'w')
+    return done(0)
+  },
   async report({ engine }) {
     hang(1)
     engine.onStuck?.(stuck('/mnt/dead', 60_000))
@@ -44,14 +56,21 @@ const WAYS: Record<string, (context: CommandContext) => Promise<Outcome>> = {
   async mend({ engine }) {
     hang(1)
     engine.onStuck?.(stuck('/mnt/dead', 60_000))
-    open(fifo, 'r+', () => {})
-    return done(0)
+    await answer()
+    return done(3)
+  },
+  async outlive({ engine }) {
+    hang(1)
+    engine.onStuck?.(stuck('/mnt/dead', 60_000))
+    await sleep(3 * GRACE_MS)
+    process.stderr.write('went on\n')
+    return done(75)
   },
 }
 
 /**
  * `stuck-child.ts FIFO HOW`: a command with --json whose disk does not answer. It throws STUCK, waits for signals,
- * waits for its cleanup on that disk, reports what is missing, or finds the disk well again.
+ * waits for its cleanup on that disk in one way or another, reports what is missing, or goes on.
  */
 const request: Request = {
   definition: {
@@ -65,6 +84,7 @@ const request: Request = {
       examples: [],
       specs: {},
     },
+    outlivesStuck: how === 'outlive',
     run: ({ context }) => WAYS[how]?.(context) ?? Promise.reject(new Error(`no ${how}`)),
   },
   words: [],

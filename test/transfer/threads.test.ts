@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { LongshoreError } from '../../src/errors.ts'
 import { localStore } from '../../src/s3/local-store.ts'
 import type { EngineOptions, ObjectPiece, Transfer, TransferResult } from '../../src/transfer/types.ts'
@@ -123,6 +132,22 @@ test('a thread whose disk hangs is STUCK, naming the file, small or large', asyn
       assert.equal(error.path, path)
       return true
     })
+  }
+})
+
+test('a closed engine says which of its threads a disk still holds', async (t) => {
+  const pipe = join(tempDir(t), 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const engine = testEngine(t, { workers: 1, stuckMs: 100 })
+  // Opening a pipe that nobody writes to blocks in the kernel, as a dead NFS mount does.
+  const pieces = [{ kind: 'file' as const, at: 0, length: 1, path: pipe, offset: 0 }]
+  await assert.rejects(engine.move({ id: 1, length: 1, pieces, to: { kind: 'memory' } }), { code: 'STUCK' })
+  await engine.close()
+  assert.equal(engine.stats.alive, 1)
+  closeSync(openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK))
+  for (let n = 0; engine.stats.alive > 0; n++) {
+    assert.ok(n < 2000, 'it ended')
+    await sleep(5)
   }
 })
 
