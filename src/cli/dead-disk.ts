@@ -1,5 +1,7 @@
-import { Worker } from 'node:worker_threads'
+import { createRequire } from 'node:module'
+import type { Worker } from 'node:worker_threads'
 import type { LongshoreError } from '../errors.ts'
+import { within } from '../within.ts'
 import { errorText, reportError } from './error-report.ts'
 import { printable } from './format.ts'
 
@@ -68,7 +70,9 @@ function waitsForFiles(): boolean {
 
 /** For a main thread that has gone to wait for that disk itself, in a call that is not asynchronous: it has no timers. */
 function startReaper(error: LongshoreError, afterMs: number): Worker {
-  const reaper = new Worker(
+  // Not imported: each command would start a millisecond later. Nor by import(): the main thread may block at once.
+  const threads: typeof import('node:worker_threads') = createRequire(import.meta.url)('node:worker_threads')
+  const reaper = new threads.Worker(
     `const { workerData: { line, afterMs } } = require('node:worker_threads')
     setTimeout(() => {
       try { require('node:fs').writeSync(2, line) } catch {}
@@ -82,12 +86,7 @@ function startReaper(error: LongshoreError, afterMs: number): Worker {
 
 /** Ends this process without its threads, once its output has left it, or can't. */
 export async function endHard(flushed: readonly Promise<void>[]): Promise<never> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, FLUSH_MS)
-  })
-  await Promise.race([Promise.all(flushed), late])
-  clearTimeout(timer)
+  await within(Promise.all(flushed), FLUSH_MS)
   process.kill(process.pid, 'SIGKILL')
   // Still here: process 1 of a container can't be sent that. It can crash.
   process.abort()

@@ -4,7 +4,7 @@ import { S3_DEFAULTS } from '../s3/settings.ts'
 import { loadConfig } from './config.ts'
 import { endHard, watchDisk } from './dead-disk.ts'
 import { engineOptions } from './engine-options.ts'
-import { errorText, reportError } from './error-report.ts'
+import { type ErrorReport, errorText, reportError } from './error-report.ts'
 import { GLOBALS, type GlobalValues } from './global-options.ts'
 import { readLane } from './lane.ts'
 import { createLog, type Log } from './log.ts'
@@ -12,7 +12,7 @@ import { DEFINITIONS, type Request } from './program.ts'
 import { createDisplay, type Display } from './progress.ts'
 import { resolveOptions } from './resolve.ts'
 import { watchSignals } from './signals.ts'
-import { createOutput } from './stdout.ts'
+import { createOutput, written } from './stdout.ts'
 
 /** Resolves the options, runs the command, shows what came of it. Returns the exit status and never throws. */
 export async function runRequest(
@@ -33,6 +33,10 @@ export async function runRequest(
   let display: Display | undefined
   const disk = watchDisk({ graceMs })
   let stuck = false
+  const tell = (report: ErrorReport): void => {
+    const { code, hint, path, stack } = report
+    log.write('error', errorText(report), { code, hint, path, ...(verbose ? { stack } : {}) })
+  }
 
   try {
     const tree = {
@@ -96,7 +100,7 @@ export async function runRequest(
     const outcome = await Promise.race([running, disk.overdue])
     display.stop()
     stuck = disk.holds
-    if (stuck) log.write('error', errorText(reportError(disk.error)), {})
+    if (stuck) tell(reportError(disk.error))
     const exit = stuck ? EXIT.killed : outcome.exit
     if (!json) for (const text of outcome.lines) output.line(text)
     else if (outcome.report !== undefined) {
@@ -109,13 +113,13 @@ export async function runRequest(
     // `longshore cat … | head`: its reader had enough. Nothing to say, but not all of it was done.
     if (output.closed) return 1
     const report = withTry(reportError(error, signals.signal), definition.name)
-    const { code, message, hint, path, stack } = report
+    const { code, message, hint, path } = report
     stuck ||= code === 'STUCK'
     const exit = stuck ? EXIT.killed : report.exit
     if (json && !definition.writesBytes) {
       output.json({ type: 'error', command: definition.name, code, message, hint, path, exit })
     }
-    log.write('error', errorText(report), { code, hint, path, ...(verbose ? { stack } : {}) })
+    tell(report)
     return exit
   } finally {
     disk.settled()
@@ -125,13 +129,7 @@ export async function runRequest(
   }
 }
 
-function written(stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((resolve) => stream.write('', () => resolve()))
-}
-
-type Reported = ReturnType<typeof reportError>
-
-function withTry(report: Reported, name: string): Reported {
+function withTry(report: ErrorReport, name: string): ErrorReport {
   if (report.code !== 'USAGE' || report.hint?.includes('Try: ')) return report
   const mend = report.hint === undefined ? '' : `${report.hint.replace(/\.$/, '')}. `
   return { ...report, hint: `${mend}Try: longshore ${name} --help` }

@@ -35,10 +35,16 @@ export function createOutput(stream: NodeJS.WriteStream, onClosed: () => void): 
           stream.write(chunk, (error) => done(error ?? null))
         },
       }),
-    flushed: () =>
-      new Promise((resolve) => {
-        if (closed || stream.writableLength === 0) resolve()
-        else stream.write('', () => resolve())
-      }),
+    async flushed() {
+      if (!closed) await written(stream)
+    },
   }
+}
+
+/** All that the stream was given has left the process, or can't any more. */
+export function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.writableLength === 0) resolve()
+    else stream.write('', () => resolve())
+  })
 }

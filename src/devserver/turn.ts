@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { firstEvent } from '../first-event.ts'
 
 /**
  * Waits until the answers before this one on its connection are out. False: the connection has gone.
@@ -10,14 +11,6 @@ import type { Socket } from 'node:net'
  */
 export async function turn(response: ServerResponse, connection: Socket): Promise<boolean> {
   if (response.socket === null && !connection.destroyed)
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        response.removeListener('socket', done)
-        connection.removeListener('close', done)
-        resolve()
-      }
-      response.once('socket', done)
-      connection.once('close', done)
-    })
+    await firstEvent([response, 'socket'], [connection, 'close'])
   return !connection.destroyed
 }

@@ -4,6 +4,7 @@ import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32, crc32Combine, crcHex } from '../checksum/crc32.ts'
 import { LongshoreError } from '../errors.ts'
+import { isSameBoot } from '../fs/boot-id.ts'
 import {
   dropJournal,
   type JournalRange,
@@ -64,7 +65,7 @@ export async function openLargeFile(entry: FileEntry, options: LargeFileOptions)
   let journal: RangeJournal
   if (old && (await sizeOf(temp)) === entry.size) {
     journal = old
-    if (boot === '' || old.boot !== boot) {
+    if (!isSameBoot(old.boot, boot)) {
       old.close()
       const good = await readAgain(temp, old.done.values(), options.signal)
       journal = await startJournal(journalPath, identity, { boot, done: good })
@@ -145,12 +146,11 @@ async function seal(path: string, mode: number): Promise<void> {
 
 /** bytes of a large file that an earlier run left behind, as far as they count in this boot: they need no space again. */
 export function partialBytes(entry: FileEntry, places: Places & { boot: string }): number {
-  const { boot } = places
   const { temp, journalPath, identity } = placesOf(entry, places)
   if (!existsSync(journalPath) || !existsSync(temp)) return 0
   const journal = readJournal(journalPath, identity)
   if (journal === undefined) return 0
-  const trusted = boot !== '' && journal.boot === boot
+  const trusted = isSameBoot(journal.boot, places.boot)
   const counts = (range: JournalRange) => trusted || range.crc32 !== undefined
   return [...journal.done.values()].filter(counts).reduce((sum, range) => sum + range.length, 0)
 }

@@ -12,3 +12,8 @@ export async function bootId(): Promise<string> {
     return ''
   }
 }
+
+/** Whether what was written in the boot `then` is in the page cache of `now`. A boot without a name is like no other. */
+export function isSameBoot(then: string, now: string): boolean {
+  return now !== '' && then === now
+}

@@ -3,6 +3,7 @@ import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FileEntry } from '../fetch/entry.ts'
 import { crcOf } from '../fetch/large-file.ts'
+import { isSameBoot } from '../fs/boot-id.ts'
 import { removeDurable, writeFileDurable } from '../fs/durable.ts'
 import { errorCode } from '../fs/error-code.ts'
 import { BLOCK_BYTES } from '../transfer/types.ts'
@@ -37,7 +38,7 @@ export async function distrustOtherBoots(version: Version, options: TrustOptions
 export async function inDoubt(journals: string, boot: string): Promise<boolean> {
   try {
     const marker = await readFile(join(journals, MARKER), 'utf8')
-    return marker === '' || marker !== boot
+    return !isSameBoot(marker, boot)
   } catch (error) {
     // One that can't be read (another user's) is there all the same.
     return errorCode(error) !== 'ENOENT'

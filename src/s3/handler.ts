@@ -1,6 +1,7 @@
 import * as http from 'node:http'
 import * as https from 'node:https'
 import { Readable } from 'node:stream'
+import { firstEvent } from '../first-event.ts'
 import type { Agents } from './agent.ts'
 import { markStale } from './attempts.ts'
 import { carriedOptions } from './carried-options.ts'
@@ -149,22 +150,10 @@ async function writeSlices(
 ): Promise<boolean> {
   for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
     if (about.isOver() || req.destroyed) return false
-    if (!req.write(bytes.subarray(at, at + SLICE_BYTES))) await drained(req)
+    if (!req.write(bytes.subarray(at, at + SLICE_BYTES))) await firstEvent([req, 'drain'], [req, 'close'])
     about.alive()
   }
   return !about.isOver() && !req.destroyed
-}
-
-function drained(req: http.ClientRequest): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      req.removeListener('drain', done)
-      req.removeListener('close', done)
-      resolve()
-    }
-    req.on('drain', done)
-    req.on('close', done)
-  })
 }
 
 /** A kept-alive connection that the server had just closed: nothing was asked yet, so asking again is free. */

@@ -1,5 +1,6 @@
 import { LongshoreError } from '../errors.ts'
 import type { Amount } from '../fs/amount.ts'
+import { within } from '../within.ts'
 import type { Climb } from './climb.ts'
 import { failed } from './failed.ts'
 import { type Hand, startHand, type Task } from './hand.ts'
@@ -284,14 +285,4 @@ function requestsOf({ pieces, to }: Transfer): number {
   let count = to.kind === 'part' ? 1 : 0
   for (const piece of pieces) if (piece.kind === 'object') count++
   return Math.max(1, count)
-}
-
-function within(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), ms)
-    void promise.then(() => {
-      clearTimeout(timer)
-      resolve(true)
-    })
-  })
 }

@@ -7,15 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { collect, jsonLines, runCli, startCli } from '../support/cli.ts'
 import { type TestServer, withDevServer } from '../support/devserver.ts'
 import { tempDir } from '../support/tmp.ts'
-
-/** Looks again until it is so; gives up long before the runner does. */
-async function until(isSo: () => boolean): Promise<void> {
-  for (let i = 0; i < 1500; i++) {
-    if (isSo()) return
-    await sleep(20)
-  }
-  assert.fail('it did not come to pass')
-}
+import { until } from '../support/until.ts'
 
 function seedSamples({ seed }: TestServer, count: number): void {
   for (let i = 0; i < count; i++) {

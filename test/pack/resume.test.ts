@@ -12,6 +12,7 @@ import { localStore } from '../../src/s3/local-store.ts'
 import { type TestServer, type WithDevServerOptions, withDevServer } from '../support/devserver.ts'
 import { LANE } from '../support/lanes.ts'
 import { type Cleanup, tempDir } from '../support/tmp.ts'
+import { until } from '../support/until.ts'
 import {
   assertSame,
   noise,
@@ -169,7 +170,7 @@ test('two runs at one shard put their parts into one upload', async (t) => {
   server.server.faults.add({ match: { operation: 'UploadPart' }, do: { kind: 'delay', ms: 60 } })
   const options = { ...places(server), ...OPTIONS }
   const first = packInto(t, options, { server, context: SLOWLY })
-  await until(() => server.server.requests.count('UploadPart') > 0)
+  await until(() => server.server.requests.count('UploadPart') > 0, { times: 10_000, everyMs: 1 })
   const reports = await Promise.all([first, packInto(t, options, { server, context: SLOWLY })])
   assert.equal(server.server.requests.count('CreateMultipartUpload'), 1)
   assert.equal(reports[0].manifest, reports[1].manifest)
@@ -291,13 +292,6 @@ function assertTidy(server: TestServer): void {
 
 function sourceGets({ server }: TestServer): number {
   return server.requests.all().filter((r) => r.operation === 'GetObject' && r.key.startsWith('raw/')).length
-}
-
-async function until(reached: () => boolean): Promise<void> {
-  for (let tries = 0; !reached(); tries++) {
-    assert.ok(tries < 10_000, 'it comes to that')
-    await sleep(1)
-  }
 }
 
 function places(server: TestServer) {

@@ -12,7 +12,6 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { LongshoreError } from '../../src/errors.ts'
 import { localStore } from '../../src/s3/local-store.ts'
 import type { EngineOptions, ObjectPiece, Transfer, TransferResult } from '../../src/transfer/types.ts'
@@ -20,6 +19,7 @@ import { withDevServer } from '../support/devserver.ts'
 import { testEngine } from '../support/engine.ts'
 import { LANE } from '../support/lanes.ts'
 import { tempDir } from '../support/tmp.ts'
+import { until } from '../support/until.ts'
 
 /** An engine whose first thread goes wrong (test/support/odd-worker.mjs), over a folder with one object. */
 async function withOdd(t: TestContext, how: string, options: Partial<EngineOptions> = {}) {
@@ -145,10 +145,7 @@ test('a closed engine says which of its threads a disk still holds', async (t) =
   await engine.close()
   assert.equal(engine.stats.alive, 1)
   closeSync(openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK))
-  for (let n = 0; engine.stats.alive > 0; n++) {
-    assert.ok(n < 2000, 'it ended')
-    await sleep(5)
-  }
+  await until(() => engine.stats.alive === 0, { times: 2000, everyMs: 5 })
 })
 
 const noWire = LANE === 'sdk' && 'there is no wire in this lane'
